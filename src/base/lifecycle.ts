@@ -53,7 +53,7 @@ export class Lifecycle {
 
   /** Runs `open` once. It registers each close on the stack right after the opening succeeded. */
   start(open: (closes: CloseStack) => Promise<void>): Promise<void> {
-    if (this.#starting) return this.#starting;
+    if (this.#starting && (this.#state === 'starting' || this.#state === 'running')) return this.#starting;
     if (this.#state !== 'created')
       return Promise.reject(new LifecycleError(`${this.#name} is ${this.#state} and cannot start again`));
     this.#state = 'starting';

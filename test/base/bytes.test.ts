@@ -1,0 +1,23 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { readInt64, readInt64Loose, writeInt64 } from '../../src/base/bytes.js';
+
+describe('64-bit integers', () => {
+  it('come back as they were written, as a bigint reader sees them', () => {
+    fc.assert(
+      fc.property(fc.maxSafeInteger(), (value) => {
+        const bytes = Buffer.alloc(10);
+        expect(writeInt64(bytes, value, 1)).toBe(9);
+        expect(readInt64(bytes, 1)).toBe(value);
+        expect(bytes.readBigInt64BE(1)).toBe(BigInt(value));
+      }),
+    );
+  });
+
+  it('outside the safe range are refused, or rounded when asked for', () => {
+    const bytes = Buffer.alloc(8);
+    bytes.writeBigInt64BE(-(2n ** 63n));
+    expect(() => readInt64(bytes, 0)).toThrow(/safe integer/);
+    expect(readInt64Loose(bytes, 0)).toBe(-(2 ** 63));
+  });
+});

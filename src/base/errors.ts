@@ -27,6 +27,7 @@ export const ERROR_CODES = {
   LIFECYCLE: 'used before start or after stop',
   EVENT_INVALID: 'an event does not validate or decode',
   GUARD_UNAVAILABLE: 'the idempotency guard cannot be reached',
+  DATABASE_FAILED: 'the database refused or failed a statement',
   HANDLER_FAILED: 'a handler of the application threw',
   INVARIANT: 'a defect of foldlog itself',
 } as const;

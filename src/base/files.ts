@@ -28,6 +28,8 @@ export interface FileStat {
   sizeBytes: number;
   modifiedMillis: number;
   isDirectory: boolean;
+  /** Device and inode number, `dev:ino`, where the file system has them: equal for two paths to one file. */
+  identity?: string;
 }
 
 export interface DiskSpace {
@@ -121,7 +123,14 @@ export const diskFiles: Files = {
   open: (file, mode) => new DiskFile(file, fs.openSync(file, FLAGS[mode], 0o644)),
   stat(file) {
     const stat = fs.statSync(file, { throwIfNoEntry: false });
-    return stat && { sizeBytes: stat.size, modifiedMillis: stat.mtimeMs, isDirectory: stat.isDirectory() };
+    return (
+      stat && {
+        sizeBytes: stat.size,
+        modifiedMillis: stat.mtimeMs,
+        isDirectory: stat.isDirectory(),
+        identity: `${stat.dev}:${stat.ino}`,
+      }
+    );
   },
   list(directory) {
     try {

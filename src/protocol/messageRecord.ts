@@ -275,3 +275,8 @@ function unpackHost(source: Buffer, at: number, bytes: number): HostAddress {
   for (let group = 0; group < 8; group += 1) groups.push(source.readUInt16BE(at + group * 2).toString(16));
   return { host: groups.join(':'), port };
 }
+
+/** The reverse of {@link packHost}: `bytes` is 8 or 20, port included. */
+export function unpackHostAt(source: Buffer, at: number, bytes: number): HostAddress {
+  return unpackHost(source, at, bytes);
+}

@@ -1,0 +1,74 @@
+/**
+ * A command as the bytes of one frame. Upstream: `RemotingCommand.encode` and `decode`, `NettyDecoder`.
+ *
+ *     offset  field         bytes
+ *     0       totalLength   4      of what follows
+ *     4       headerWord    4      serialize type << 24 | header length
+ *     8       header        h
+ *     8 + h   body          rest
+ */
+import { FoldlogError } from '../base/errors.js';
+import { decodeHeader, encodeHeader, encodeJsonHeader, headerTypeOf } from './headerCodec.js';
+import type { RemotingCommand } from './remotingCommand.js';
+
+/** The largest frame, length word included, that peers accept (com.rocketmq.remoting.frameMaxLength). */
+export const MAX_FRAME_BYTES = 16 * 1024 * 1024;
+
+/** Length word and header word. */
+const PREFIX_BYTES = 8;
+const HEADER_LENGTH_MASK = 0x00ff_ffff;
+
+/** One buffer with everything. Throws FRAME_INVALID when the frame would be too long for peers. */
+export function encodeFrame(command: RemotingCommand): Buffer {
+  const { body } = command;
+  if (headerTypeOf(command) === 'ROCKETMQ') {
+    const header = encodeHeader(command);
+    const frame = allocateFrame(command, header.length);
+    frame.writeInt32BE((1 << 24) | header.length, 4);
+    header.copy(frame, PREFIX_BYTES);
+    body.copy(frame, PREFIX_BYTES + header.length);
+    return frame;
+  }
+  const header = encodeJsonHeader(command);
+  const headerBytes = Buffer.byteLength(header);
+  const frame = allocateFrame(command, headerBytes);
+  frame.writeInt32BE(headerBytes, 4);
+  frame.write(header, PREFIX_BYTES);
+  if (body.length > 0) body.copy(frame, PREFIX_BYTES + headerBytes);
+  return frame;
+}
+
+function allocateFrame(command: RemotingCommand, headerBytes: number): Buffer {
+  const size = PREFIX_BYTES + headerBytes + command.body.length;
+  if (size > MAX_FRAME_BYTES) {
+    throw new FoldlogError(
+      'FRAME_INVALID',
+      `a frame of ${size} bytes for code ${command.code} is too long, at most ${MAX_FRAME_BYTES} may be sent`,
+      { code: command.code, sizeBytes: size },
+    );
+  }
+  const frame = Buffer.allocUnsafe(size);
+  frame.writeInt32BE(size - 4, 0);
+  return frame;
+}
+
+/** `frame` is what follows the length word. The body is a view into it. Throws FRAME_INVALID. */
+export function decodeFrame(frame: Buffer): RemotingCommand {
+  if (frame.length < 4) throw new FoldlogError('FRAME_INVALID', `a frame of ${frame.length} bytes has no header word`);
+  const type = frame.readUInt8(0);
+  const headerEnd = 4 + (frame.readInt32BE(0) & HEADER_LENGTH_MASK);
+  if (type > 1) throw new FoldlogError('FRAME_INVALID', `header type ${type} is neither JSON (0) nor ROCKETMQ (1)`);
+  if (headerEnd > frame.length) {
+    throw new FoldlogError('FRAME_INVALID', `header of ${headerEnd - 4} bytes in a frame of ${frame.length}`);
+  }
+  const header = decodeHeader(frame.subarray(4, headerEnd), type === 1 ? 'ROCKETMQ' : 'JSON');
+  return { ...header, body: frame.subarray(headerEnd) };
+}
+
+/** No header of foldlog's own comes near this. */
+const HEADER_GUESS_BYTES = 1024 * 1024;
+
+/** Throws FRAME_INVALID when {@link encodeFrame} would; cheap for all but the largest. */
+export function assertFrameFits(command: RemotingCommand): void {
+  if (command.body.length > MAX_FRAME_BYTES - HEADER_GUESS_BYTES) encodeFrame(command);
+}

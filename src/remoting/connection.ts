@@ -1,0 +1,281 @@
+/**
+ * One TCP connection, either end of it: frames in, frames out, requests both ways. It is the {@link Peer} that
+ * processors see. Rules it keeps:
+ *
+ * - All frames of one turn of the event loop leave in one write to the socket.
+ * - A server stops reading from a peer that does not read its answers ({@link WRITE_SOFT_BYTES}) and cuts it off when
+ *   even so too much piles up ({@link WRITE_HARD_BYTES}). A client never stops reading, or both ends could wait for
+ *   each other; it refuses new requests with TOO_BUSY instead.
+ * - Bytes that are no frame close the connection without an answer. So do `idleMillis` without a byte in or out.
+ * - When it closes, all requests in flight fail at once and the close listeners run once.
+ *
+ * Upstream: `NettyRemotingAbstract`, `NettyConnectManageHandler`.
+ */
+import type { Socket } from 'node:net';
+import type { Clock, Timer } from '../base/clock.js';
+import { messageOf, RemotingError } from '../base/errors.js';
+import type { Logger } from '../base/logger.js';
+import { decodeFrame, encodeFrame } from '../protocol/frame.js';
+import type { HostAddress } from '../protocol/message.js';
+import { packHost } from '../protocol/messageRecord.js';
+import type { RemotingCommand } from '../protocol/remotingCommand.js';
+import { COMMAND_FLAG, isResponse, responseCommand } from '../protocol/remotingCommand.js';
+import { CloseListeners } from './closeListeners.js';
+import { FrameDecoder } from './frameDecoder.js';
+import { InFlight } from './inFlight.js';
+import type { Peer } from './processor.js';
+import type { ProcessorTable } from './processorTable.js';
+import { responseFieldsOf } from './processorTable.js';
+
+/** Unsent bytes over which a server stops reading from the peer, and a client refuses requests. */
+export const WRITE_SOFT_BYTES = 8 * 1024 * 1024;
+/** Unsent bytes over which the connection is cut off. */
+export const WRITE_HARD_BYTES = 64 * 1024 * 1024;
+/** Up to here the frames of a turn are joined; larger ones go out as they are, in one vectored write. */
+const JOIN_MAX_BYTES = 256 * 1024;
+/** How long a closed connection may take to send what it still holds. */
+const LINGER_MILLIS = 1000;
+
+export interface ConnectionOptions {
+  /** Connected already. */
+  socket: Socket;
+  side: 'server' | 'client';
+  /** Answers what the other end requests. */
+  table: ProcessorTable;
+  maxFrameBytes: number;
+  maxInFlight: number;
+  idleMillis: number;
+  clock: Clock;
+  logger: Logger;
+}
+
+let lastId = 0;
+
+/** Unique in this process; also for ends without a socket. */
+export function nextPeerId(): string {
+  lastId += 1;
+  return `peer-${lastId}`;
+}
+
+export class Connection implements Peer {
+  readonly id = nextPeerId();
+  readonly address: HostAddress;
+  readonly packedHost: Buffer;
+  readonly #socket: Socket;
+  readonly #side: 'server' | 'client';
+  readonly #table: ProcessorTable;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #inFlight: InFlight;
+  readonly #decoder: FrameDecoder;
+  readonly #closeListeners = new CloseListeners();
+  readonly #idleScan: Timer;
+  readonly #idleMillis: number;
+  #lastActive: number;
+  /** Frames of this turn. */
+  #queued: Buffer[] = [];
+  #queuedBytes = 0;
+  #isReadingPaused = false;
+  #isOpen = true;
+
+  constructor({ socket, side, table, maxFrameBytes, maxInFlight, idleMillis, clock, logger }: ConnectionOptions) {
+    this.#socket = socket;
+    this.#side = side;
+    this.#table = table;
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#decoder = new FrameDecoder(maxFrameBytes);
+    this.address = addressOf(socket);
+    this.packedHost = packHost(this.address);
+    this.#inFlight = new InFlight({
+      clock,
+      countMax: maxInFlight,
+      peerText: `${this.address.host}:${this.address.port}`,
+    });
+    this.#idleMillis = idleMillis;
+    this.#lastActive = clock.monotonic();
+    this.#idleScan = clock.every(Math.max(1, idleMillis / 8), () => this.#closeWhenIdle());
+    socket.setNoDelay(true);
+    socket.on('data', (chunk: Buffer) => this.#receive(chunk));
+    socket.on('drain', () => this.#resumeReading());
+    // The other end has sent its last byte; half-open connections serve nobody here.
+    socket.on('end', () => this.close());
+    socket.on('error', (error) => this.#finish(`socket error: ${error.message}`));
+    socket.on('close', () => this.#finish('closed by the other end'));
+    if (socket.destroyed) this.#finish('closed before it was used');
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /** Bytes that the socket has not taken yet. */
+  get unsentBytes(): number {
+    return this.#queuedBytes + this.#socket.writableLength;
+  }
+
+  invoke(request: RemotingCommand, timeoutMillis: number): Promise<RemotingCommand> {
+    try {
+      if (!this.#isOpen) throw this.#closedError();
+      if (this.#inFlight.isFull) throw this.#inFlight.tooBusy();
+      this.#assertRoom();
+      const frame = encodeFrame(request);
+      const response = this.#inFlight.add(request, timeoutMillis);
+      this.#send(frame);
+      return response;
+    } catch (thrown) {
+      return Promise.reject(thrown);
+    }
+  }
+
+  notify(request: RemotingCommand): void {
+    if (!this.#isOpen) return;
+    this.#send(encodeFrame({ ...request, flag: request.flag | COMMAND_FLAG.ONEWAY }));
+  }
+
+  /** Like {@link notify}, but throws when nothing can be sent: TOO_BUSY, or CONNECT_FAILED on a closed connection. */
+  notifyOrThrow(request: RemotingCommand): void {
+    if (!this.#isOpen) throw this.#closedError();
+    this.#assertRoom();
+    this.notify(request);
+  }
+
+  onClose(listener: () => void): () => void {
+    return this.#closeListeners.add(listener);
+  }
+
+  /** Sends what is queued, then closes. Requests in flight fail now. */
+  close(): void {
+    if (!this.#isOpen) return;
+    this.#flush();
+    this.#finish('closed here');
+  }
+
+  #receive(chunk: Buffer): void {
+    if (!this.#isOpen) return;
+    this.#lastActive = this.#clock.monotonic();
+    try {
+      this.#decoder.push(chunk, (frame) => this.#onCommand(decodeFrame(frame)));
+    } catch (thrown) {
+      this.#logger.warn(
+        { peer: this.id, address: this.address },
+        `connection to ${this.address.host}:${this.address.port} cut off: ${messageOf(thrown)}`,
+      );
+      this.#finish('not a frame');
+      this.#socket.destroy();
+    }
+  }
+
+  #onCommand(command: RemotingCommand): void {
+    if (!this.#isOpen) return;
+    if (isResponse(command)) {
+      // Nobody waits for it any more when its request timed out.
+      this.#inFlight.settle(command);
+      return;
+    }
+    const answer = this.#table.dispatch(command, this);
+    if (answer === undefined) return;
+    if (answer instanceof Promise) void answer.then((response) => response && this.#respond(command, response));
+    else this.#respond(command, answer);
+  }
+
+  #respond(request: RemotingCommand, response: RemotingCommand): void {
+    if (!this.#isOpen) return;
+    let frame: Buffer;
+    try {
+      frame = encodeFrame(response);
+    } catch (thrown) {
+      // The answer does not fit into a frame: the requester must still get one.
+      this.#logger.error({ peer: this.id, error: thrown }, `response cannot be sent: ${messageOf(thrown)}`);
+      frame = encodeFrame(responseCommand(request, responseFieldsOf(thrown)));
+    }
+    this.#send(frame);
+  }
+
+  #send(frame: Buffer): void {
+    if (this.#queued.length === 0) setImmediate(() => this.#flush());
+    this.#queued.push(frame);
+    this.#queuedBytes += frame.length;
+    if (this.unsentBytes > WRITE_HARD_BYTES) {
+      this.#logger.warn(
+        { peer: this.id, unsentBytes: this.unsentBytes },
+        `connection to ${this.address.host}:${this.address.port} cut off: it does not read what it is sent`,
+      );
+      this.#finish('does not read');
+      this.#socket.destroy();
+    }
+  }
+
+  #flush(): void {
+    const frames = this.#queued;
+    const bytes = this.#queuedBytes;
+    this.#queued = [];
+    this.#queuedBytes = 0;
+    const [first] = frames;
+    if (!this.#isOpen || first === undefined) return;
+    this.#lastActive = this.#clock.monotonic();
+    if (frames.length === 1) this.#socket.write(first);
+    else if (bytes <= JOIN_MAX_BYTES) this.#socket.write(Buffer.concat(frames, bytes));
+    else {
+      this.#socket.cork();
+      for (const frame of frames) this.#socket.write(frame);
+      this.#socket.uncork();
+    }
+    if (this.#side === 'server' && this.#socket.writableLength > WRITE_SOFT_BYTES) {
+      this.#isReadingPaused = true;
+      this.#socket.pause();
+    }
+  }
+
+  #resumeReading(): void {
+    if (!this.#isReadingPaused) return;
+    this.#isReadingPaused = false;
+    this.#socket.resume();
+  }
+
+  #assertRoom(): void {
+    if (this.unsentBytes <= WRITE_SOFT_BYTES) return;
+    const address = `${this.address.host}:${this.address.port}`;
+    throw new RemotingError('TOO_BUSY', `${this.unsentBytes} bytes to ${address} are unsent: send fewer at a time`, {
+      address,
+    });
+  }
+
+  /** Nothing of a request went out on a connection that was closed before: it counts as not connected. */
+  #closedError(): RemotingError {
+    const address = `${this.address.host}:${this.address.port}`;
+    return new RemotingError('CONNECT_FAILED', `connection to ${address} is closed`, { address });
+  }
+
+  #closeWhenIdle(): void {
+    const idleMillis = this.#clock.monotonic() - this.#lastActive;
+    if (idleMillis < this.#idleMillis) return;
+    this.#logger.debug({ peer: this.id, idleMillis }, 'idle connection closed');
+    this.close();
+  }
+
+  #finish(reason: string): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#idleScan.cancel();
+    this.#queued = [];
+    this.#queuedBytes = 0;
+    if (!this.#socket.destroyed) {
+      const linger = this.#clock.after(LINGER_MILLIS, () => this.#socket.destroy());
+      this.#socket.once('close', () => linger.cancel());
+      this.#socket.resume();
+      this.#socket.destroySoon();
+    }
+    this.#logger.debug({ peer: this.id, address: this.address, reason }, 'connection closed');
+    this.#inFlight.failAll();
+    this.#closeListeners.run((error) =>
+      this.#logger.error({ peer: this.id, error }, `a close listener failed: ${messageOf(error)}`),
+    );
+  }
+}
+
+/** An IPv4 peer of a dual-stack socket shows as `::ffff:1.2.3.4`. */
+function addressOf(socket: Socket): HostAddress {
+  const host = socket.remoteAddress ?? '0.0.0.0';
+  return { host: host.startsWith('::ffff:') ? host.slice('::ffff:'.length) : host, port: socket.remotePort ?? 0 };
+}

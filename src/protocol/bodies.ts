@@ -142,6 +142,12 @@ export function subscriptionGroupConfigOf(
   };
 }
 
+/** foldlog does not act on it but keeps it: what could not be written to the configuration file is refused here. */
+function readAsItIs(value: unknown): unknown {
+  writeLooseJson(value, 'fastjson');
+  return value;
+}
+
 export function readSubscriptionGroupConfig(value: unknown, where: string): SubscriptionGroupConfig {
   const from = new JsonReader(value, where);
   const defaults = subscriptionGroupConfigOf(from.text('groupName'));
@@ -153,7 +159,7 @@ export function readSubscriptionGroupConfig(value: unknown, where: string): Subs
     consumeMessageOrderly: from.flag('consumeMessageOrderly', defaults.consumeMessageOrderly),
     retryQueueNums: from.whole('retryQueueNums', defaults.retryQueueNums),
     retryMaxTimes: from.whole('retryMaxTimes', defaults.retryMaxTimes),
-    groupRetryPolicy: from.read('groupRetryPolicy', (policy) => policy, defaults.groupRetryPolicy),
+    groupRetryPolicy: from.read('groupRetryPolicy', readAsItIs, defaults.groupRetryPolicy),
     brokerId: from.whole('brokerId', defaults.brokerId),
     whichBrokerWhenConsumeSlowly: from.whole('whichBrokerWhenConsumeSlowly', defaults.whichBrokerWhenConsumeSlowly),
     notifyConsumerIdsChangedEnable: from.flag(

@@ -44,7 +44,6 @@ class LooseParser {
   }
 
   #value(depth: number): unknown {
-    if (depth > DEPTH_MAX) throw this.#invalid(`more than ${DEPTH_MAX} levels`);
     this.#skipBlanks();
     const first = this.#text[this.#at];
     if (first === '{') return this.#object(depth);
@@ -54,7 +53,7 @@ class LooseParser {
   }
 
   #object(depth: number): Record<string, unknown> | Map<unknown, unknown> {
-    this.#at += 1;
+    this.#enter(depth);
     const members: [string, unknown][] = [];
     const pairs = new Map<unknown, unknown>();
     for (let isFirst = true; !this.#takes('}'); isFirst = false) {
@@ -62,7 +61,6 @@ class LooseParser {
       this.#skipBlanks();
       const first = this.#text[this.#at];
       const key = first === '{' ? this.#object(depth + 1) : first === '"' ? this.#string() : this.#word();
-      if (depth >= DEPTH_MAX) throw this.#invalid(`more than ${DEPTH_MAX} levels`);
       this.#expect(':');
       const value = this.#value(depth + 1);
       if (typeof key === 'string') members.push([key, value]);
@@ -74,7 +72,7 @@ class LooseParser {
   }
 
   #array(depth: number): unknown[] {
-    this.#at += 1;
+    this.#enter(depth);
     const values: unknown[] = [];
     while (!this.#takes(']')) {
       if (values.length > 0) this.#expect(',');
@@ -83,8 +81,15 @@ class LooseParser {
     return values;
   }
 
+  /** Takes the opening bracket; keys that are objects count as levels too. */
+  #enter(depth: number): void {
+    if (depth > DEPTH_MAX) throw this.#invalid(`more than ${DEPTH_MAX} levels`);
+    this.#at += 1;
+  }
+
   #string(): string {
-    return JSON.parse(this.#match(STRING, 'a closing quote')) as string;
+    const start = this.#at;
+    return this.#parsed(start, this.#match(STRING, 'a closing quote')) as string;
   }
 
   #word(): string {
@@ -93,12 +98,16 @@ class LooseParser {
 
   #literal(): unknown {
     const start = this.#at;
-    const word = this.#match(WORD, 'a value');
+    return this.#parsed(start, this.#match(WORD, 'a value'));
+  }
+
+  /** A string or bare word by JSON's own rules. */
+  #parsed(start: number, text: string): unknown {
     try {
-      return JSON.parse(word);
+      return JSON.parse(text);
     } catch {
       this.#at = start;
-      throw this.#invalid(`no value: ${word.slice(0, 20)}`);
+      throw this.#invalid(`no value: ${text.slice(0, 20)}`);
     }
   }
 
@@ -136,7 +145,7 @@ export type JsonDialect = 'standard' | 'fastjson';
 
 /** Compact text in the dialect. The standard one also escapes everything outside ASCII, as Apache's does. */
 export function writeLooseJson(value: LooseJson, dialect: JsonDialect): string {
-  const text = write(value, dialect) ?? 'null';
+  const text = write(value, dialect, 0) ?? 'null';
   return dialect === 'standard' ? text.replace(NOT_ASCII, escapeUnit) : text;
 }
 
@@ -148,27 +157,29 @@ const NOT_ASCII = /[^\x00-\x7f]/g;
 
 const escapeUnit = (unit: string) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
 
-function write(value: unknown, dialect: JsonDialect): string | undefined {
+function write(value: unknown, dialect: JsonDialect, depth: number): string | undefined {
   if (value === undefined || value === null) return undefined;
-  if (Array.isArray(value)) return `[${value.map((item) => write(item, dialect) ?? 'null').join(',')}]`;
-  if (value instanceof Map) return writeEntries([...value].sort(byKey), dialect);
-  if (value instanceof Set) return write([...value], dialect);
-  if (typeof value === 'object') return writeEntries(Object.entries(value).sort(byKey), dialect);
-  return JSON.stringify(value);
+  if (typeof value !== 'object') return JSON.stringify(value);
+  if (depth > DEPTH_MAX)
+    throw new FoldlogError('FRAME_INVALID', `JSON of more than ${DEPTH_MAX} levels is not written`);
+  if (Array.isArray(value)) return `[${value.map((item) => write(item, dialect, depth + 1) ?? 'null').join(',')}]`;
+  if (value instanceof Set) return write([...value], dialect, depth);
+  const entries = value instanceof Map ? [...value] : Object.entries(value);
+  return writeEntries(entries.sort(byKey), dialect, depth + 1);
 }
 
-function writeEntries(entries: [unknown, unknown][], dialect: JsonDialect): string {
+function writeEntries(entries: [unknown, unknown][], dialect: JsonDialect, depth: number): string {
   const parts: string[] = [];
   for (const [key, value] of entries) {
-    const text = write(value, dialect);
-    if (text !== undefined) parts.push(`${writeKey(key, dialect)}:${text}`);
+    const text = write(value, dialect, depth);
+    if (text !== undefined) parts.push(`${writeKey(key, dialect, depth)}:${text}`);
   }
   return `{${parts.join(',')}}`;
 }
 
-function writeKey(key: unknown, dialect: JsonDialect): string {
+function writeKey(key: unknown, dialect: JsonDialect, depth: number): string {
   if (typeof key === 'number') return dialect === 'fastjson' ? String(key) : `"${key}"`;
-  return write(key, dialect) ?? '""';
+  return write(key, dialect, depth) ?? '""';
 }
 
 function byKey([left]: [unknown, unknown], [right]: [unknown, unknown]): number {

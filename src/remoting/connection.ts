@@ -75,6 +75,8 @@ export class Connection implements Peer {
   /** Frames of this turn. */
   #queued: Buffer[] = [];
   #queuedBytes = 0;
+  /** Frames that came while too much was unsent: a few bytes can ask for many megabytes. At most one chunk of them. */
+  #held: Buffer[] = [];
   #isReadingPaused = false;
   #isOpen = true;
 
@@ -155,19 +157,21 @@ export class Connection implements Peer {
     if (!this.#isOpen) return;
     this.#lastActive = this.#clock.monotonic();
     try {
-      this.#decoder.push(chunk, (frame) => this.#onCommand(decodeFrame(frame)));
+      this.#decoder.push(chunk, (frame) => this.#onFrame(frame));
     } catch (thrown) {
-      this.#logger.warn(
-        { peer: this.id, address: this.address },
-        `connection to ${this.address.host}:${this.address.port} cut off: ${messageOf(thrown)}`,
-      );
-      this.#finish('not a frame');
-      this.#socket.destroy();
+      this.#cutOff(thrown);
     }
   }
 
-  #onCommand(command: RemotingCommand): void {
+  #onFrame(frame: Buffer): void {
     if (!this.#isOpen) return;
+    if (this.#side === 'server' && (this.#held.length > 0 || this.unsentBytes > WRITE_SOFT_BYTES)) {
+      this.#held.push(frame);
+      this.#pauseReading();
+    } else this.#onCommand(decodeFrame(frame));
+  }
+
+  #onCommand(command: RemotingCommand): void {
     if (isResponse(command)) {
       // Nobody waits for it any more when its request timed out.
       this.#inFlight.settle(command);
@@ -221,16 +225,37 @@ export class Connection implements Peer {
       for (const frame of frames) this.#socket.write(frame);
       this.#socket.uncork();
     }
-    if (this.#side === 'server' && this.#socket.writableLength > WRITE_SOFT_BYTES) {
-      this.#isReadingPaused = true;
-      this.#socket.pause();
-    }
+    if (this.#side === 'server' && this.#socket.writableLength > WRITE_SOFT_BYTES) this.#pauseReading();
   }
 
+  #pauseReading(): void {
+    this.#isReadingPaused = true;
+    this.#socket.pause();
+  }
+
+  /** The socket has taken everything: first what was held, then new bytes. */
   #resumeReading(): void {
-    if (!this.#isReadingPaused) return;
+    if (!this.#isReadingPaused || !this.#isOpen) return;
+    const frames = this.#held;
+    this.#held = [];
+    try {
+      for (const frame of frames) this.#onFrame(frame);
+    } catch (thrown) {
+      this.#cutOff(thrown);
+    }
+    if (this.#held.length > 0 || !this.#isOpen) return;
     this.#isReadingPaused = false;
     this.#socket.resume();
+  }
+
+  /** What came is no frame; there is no telling where the next one starts. */
+  #cutOff(thrown: unknown): void {
+    this.#logger.warn(
+      { peer: this.id, address: this.address },
+      `connection to ${this.address.host}:${this.address.port} cut off: ${messageOf(thrown)}`,
+    );
+    this.#finish('not a frame');
+    this.#socket.destroy();
   }
 
   #assertRoom(): void {
@@ -260,6 +285,7 @@ export class Connection implements Peer {
     this.#idleScan.cancel();
     this.#queued = [];
     this.#queuedBytes = 0;
+    this.#held = [];
     if (!this.#socket.destroyed) {
       const linger = this.#clock.after(LINGER_MILLIS, () => this.#socket.destroy());
       this.#socket.once('close', () => linger.cancel());

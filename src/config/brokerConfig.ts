@@ -20,6 +20,8 @@ export type BrokerConfig = ConfigOf<typeof BROKER_TABLE>;
 
 export interface BrokerConfigReading {
   config: BrokerConfig;
+  /** Keys that the file or `overrides` set. */
+  given: ReadonlySet<string>;
   /** One line each, for the log: keys without effect, values that were corrected. */
   warnings: string[];
 }
@@ -46,7 +48,7 @@ export function readBrokerConfig(
   const { config, given, warnings } = readConfig(BROKER_TABLE, source);
   checkValues(BROKER_TABLE, overrides);
   const all = new Set([...given, ...Object.keys(overrides)]);
-  return { config: settle({ ...config, ...defined(overrides) }, all, warnings, localAddress), warnings };
+  return { config: settle({ ...config, ...defined(overrides) }, all, warnings, localAddress), given: all, warnings };
 }
 
 function settle(
@@ -72,6 +74,8 @@ function settle(
     brokerId: 0,
     brokerIP1: announced,
     brokerIP2: given.has('brokerIP2') ? config.brokerIP2 : announced,
+    // As at Apache's broker the replication port follows the broker's own.
+    haListenPort: given.has('haListenPort') ? config.haListenPort : Math.min(65_535, config.listenPort + 1),
     mappedFileSizeConsumeQueue:
       Math.ceil(config.mappedFileSizeConsumeQueue / CONSUME_QUEUE_UNIT_BYTES) * CONSUME_QUEUE_UNIT_BYTES,
     registerNameServerPeriod: Math.min(60_000, Math.max(10_000, config.registerNameServerPeriod)),

@@ -2,9 +2,9 @@
  * One libsql connection: opens the file, keeps the prepared statements, and turns SQLite's errors into foldlog's.
  * The only file that imports libsql, and only when a database is opened (its binary is loaded then).
  *
- * Two habits of libsql 0.5 are kept away from callers here: a statement that returned rows and was not read to its
- * end keeps the transaction from committing, so rows are always read to the end; and a single object given to a
- * statement is taken for named parameters, so values always go in as one list.
+ * Two habits of libsql 0.5 are kept away from callers here: `run` of a statement that returns rows leaves it
+ * unfinished, after which the transaction cannot commit, so its rows are read to the end instead; and a single object
+ * given to a statement is taken for named parameters, so values always go in as one list.
  */
 import { createRequire } from 'node:module';
 import type Libsql from 'libsql';

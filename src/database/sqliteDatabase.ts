@@ -174,7 +174,13 @@ export class SqliteDatabase {
   /** The connection for a statement that writes. */
   #writer(): SqliteConnection {
     const shared = this.#shared;
-    if (this.#isCurrent()) return shared.connection;
+    if (this.#isCurrent()) {
+      // After some failures (disk full, OR ROLLBACK) SQLite has rolled back by itself; what came now would stand alone.
+      if (shared.scope && !shared.connection.isInTransaction) {
+        throw new LifecycleError('the transaction was rolled back by an earlier failure: let that error end its work');
+      }
+      return shared.connection;
+    }
     throw new LifecycleError(
       `a transaction of another caller is under way on database ${shared.file}: write in transaction(), and through the database that its work is handed`,
     );

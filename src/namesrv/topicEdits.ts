@@ -26,7 +26,10 @@ export function deleteTopic({ topics, clusters }: RouteTables, topic: string, cl
   else for (const brokerName of clusters.get(cluster) ?? []) removeFromTopic(topics, topic, brokerName);
 }
 
-/** REGISTER_TOPIC_IN_NAMESRV 217. Like RocketMQ it stops, without an error, at the first broker that is not there. */
+/**
+ * REGISTER_TOPIC_IN_NAMESRV 217. Like RocketMQ it stops, without an error, at the first broker that is not there: a new
+ * topic is not created then, of a known one the brokers before it are taken.
+ */
 export function registerTopic({ topics, brokers }: RouteTables, topic: string, queueDatas: readonly QueueData[]): void {
   const known = topics.get(topic);
   const holders = known ?? new Map<string, QueueData>();

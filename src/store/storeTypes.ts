@@ -4,6 +4,7 @@ import type { Files } from '../base/files.js';
 import type { CommitLogOffset, QueueOffset, StreamVersion, TimestampMillis } from '../base/flavours.js';
 import type { Logger } from '../base/logger.js';
 import type { MessageProperties } from '../protocol/messageProperties.js';
+import type { LockDirectory } from './lock.js';
 
 export type FlushDiskType = 'SYNC_FLUSH' | 'ASYNC_FLUSH';
 
@@ -32,6 +33,12 @@ export interface MessageStoreOptions {
   delayLevels?: readonly number[];
   /** Bytes of the log's end that are kept in memory for readers. Default 16 MiB. */
   tailCacheBytes?: number;
+  /** Files that are open at a time. Default 256. */
+  openFilesMax?: number;
+  /** Runs an action at the end of the turn of the event loop: then what was appended in it is written. Default setImmediate. */
+  atEndOfTurn?: (action: () => void) => void;
+  /** How the directory is locked. Default store/lock.ts. */
+  lockDirectory?: LockDirectory;
   files?: Files;
   clock?: Clock;
   logger?: Logger;

@@ -224,10 +224,34 @@ describe('transactions', () => {
     expect(database.all('SELECT a FROM t')).toEqual([]);
   });
 
-  it('a RETURNING statement of which only one row was asked for does not keep them from committing', async () => {
+  it('a RETURNING statement whose rows nobody asked for does not keep them from committing', async () => {
     const database = open();
     database.exec('CREATE TABLE t (a)');
     await database.transaction((db) => db.get('INSERT INTO t VALUES (1), (2) RETURNING a'));
+    expect(database.all('SELECT a FROM t')).toHaveLength(2);
+    const both = await database.transaction((db) => db.run('INSERT INTO t VALUES (3), (4) RETURNING a'));
+    expect(both.changes).toBe(2);
+    expect(database.all('SELECT a FROM t')).toHaveLength(4);
+  });
+
+  it('that SQLite rolled back by itself end with the first error, and nothing after it stands alone', async () => {
+    const database = open();
+    database.exec('CREATE TABLE t (a PRIMARY KEY); INSERT INTO t VALUES (1)');
+    const failing = database.transaction((db) => {
+      db.run('INSERT INTO t VALUES (2)');
+      db.run('INSERT OR ROLLBACK INTO t VALUES (1)');
+    });
+    await expect(failing).rejects.toThrow(/UNIQUE constraint failed/);
+    const swallowing = database.transaction((db) => {
+      expect(() => db.run('INSERT OR ROLLBACK INTO t VALUES (1)')).toThrow(/UNIQUE/);
+      db.run('INSERT INTO t VALUES (3)');
+    });
+    await expect(swallowing).rejects.toMatchObject({
+      code: 'LIFECYCLE',
+      message: expect.stringMatching(/rolled back/),
+    });
+    expect(database.all('SELECT a FROM t')).toEqual([{ a: 1 }]);
+    await database.transaction((db) => db.run('INSERT INTO t VALUES (4)'));
     expect(database.all('SELECT a FROM t')).toHaveLength(2);
   });
 

@@ -1,0 +1,322 @@
+/**
+ * SEND_MESSAGE 10, SEND_MESSAGE_V2 310 and SEND_BATCH_MESSAGE 320. The place of a message is final when the handler
+ * returns; the answer leaves when the message is readable (FLUSH_DISK_TIMEOUT: it will be), or, with WAIT=false, when
+ * it was handed to the operating system. Upstream: `SendMessageProcessor`.
+ *
+ * The steps of a send, in this order: broker permission, topic (made if need be), queue, properties, retry or dead
+ * letter, then the gate of `messageIntake.ts`.
+ */
+import type { BrokerConfig } from '../../config/brokerConfig.js';
+import { decodeBatchBody } from '../../protocol/batchBody.js';
+import type { TopicConfig } from '../../protocol/bodies.js';
+import type { SendMessageHeader } from '../../protocol/headers/messaging.js';
+import { fromSendMessageV2, sendMessageHeader, sendMessageV2Header } from '../../protocol/headers/messaging.js';
+import type { UniqKeyGenerator } from '../../protocol/messageId.js';
+import { decodeProperties, PROPERTY } from '../../protocol/messageProperties.js';
+import {
+  deadLetterTopicOf,
+  groupOfRetryTopic,
+  isForbiddenToSend,
+  isRetryTopic,
+  isWritable,
+  topicDefect,
+} from '../../protocol/names.js';
+import type { RemotingCommand, ResponseFields } from '../../protocol/remotingCommand.js';
+import { REQUEST_CODE } from '../../protocol/requestCodes.js';
+import { RESPONSE_CODE } from '../../protocol/responseCodes.js';
+import type { Peer, ProcessorRow, Request } from '../../remoting/processor.js';
+import { processor } from '../../remoting/processor.js';
+import type { MessageToStore, TurnPromises, VisibleOutcome } from '../../store/storeTypes.js';
+import type { BrokerIdentity } from '../brokerIdentity.js';
+import type { IntakeOutcome, MessageIntake } from '../messageIntake.js';
+import { failedTurnResponse } from '../messageIntake.js';
+import { appendProperty, joinProperties } from '../propertiesText.js';
+import type { QueueLocks } from '../queueLocks.js';
+import type { SubscriptionGroups } from '../subscriptionGroups.js';
+import type { Topics } from '../topics.js';
+import { fastSendHeader } from './sendHeader.js';
+
+/** First client version (V3_4_9) whose maxReconsumeTimes counts. */
+export const MAX_RECONSUME_TIMES_SINCE = 121;
+
+export interface SendMessageParts {
+  identity: BrokerIdentity;
+  topics: Topics;
+  groups: SubscriptionGroups;
+  queueLocks: QueueLocks;
+  intake: MessageIntake;
+  uniqKeys: UniqKeyGenerator;
+  config: Pick<BrokerConfig, 'brokerPermission' | 'maxMessageSize' | 'regionId' | 'traceOn'>;
+  /** Where a message without a queue goes: a number from 0 up to, not including, the given one. */
+  randomBelow: (end: number) => number;
+}
+
+/** What a step decided: go on with a value, or answer. */
+type Step<Value> = { value: Value } | { response: ResponseFields };
+
+interface Target {
+  topic: string;
+  queueId: number;
+  reconsumeTimes: number;
+  /** Goes to the dead letters: is not delayed any more. */
+  isDeadLetter: boolean;
+}
+
+export function sendMessageRows(parts: SendMessageParts): ProcessorRow[] {
+  const handler = new SendMessage(parts);
+  return [
+    processor({
+      code: REQUEST_CODE.SEND_MESSAGE,
+      header: sendMessageHeader,
+      lane: 'send',
+      handle: (request) => handler.send(request.header, request),
+    }),
+    processor({
+      code: REQUEST_CODE.SEND_MESSAGE_V2,
+      header: fastSendHeader,
+      lane: 'send',
+      handle: (request) => handler.send(request.header, request),
+    }),
+    processor({
+      code: REQUEST_CODE.SEND_BATCH_MESSAGE,
+      header: sendMessageV2Header,
+      lane: 'send',
+      handle: (request) => handler.sendBatch(fromSendMessageV2(request.header), request),
+    }),
+  ];
+}
+
+class SendMessage {
+  readonly #parts: SendMessageParts;
+  /** On every answer, errors included. */
+  readonly #common: Readonly<Record<'MSG_REGION' | 'TRACE_ON', string>>;
+  /** What the broker adds to a single message, as text. */
+  readonly #added: string;
+
+  constructor(parts: SendMessageParts) {
+    this.#parts = parts;
+    const { config, identity } = parts;
+    this.#common = { MSG_REGION: config.regionId, TRACE_ON: String(config.traceOn) };
+    this.#added = joinProperties({ ...this.#common, [PROPERTY.CLUSTER]: identity.clusterName });
+  }
+
+  send(header: SendMessageHeader, request: Request<unknown>): ResponseFields | Promise<ResponseFields> {
+    if (header.batch) return this.sendBatch(header, request);
+    const { command, body, peer } = request;
+    const admitted = this.#admit(header, body, peer);
+    if ('response' in admitted) return admitted.response;
+    const topic = admitted.value;
+    let target: Target = {
+      topic: topic.topicName,
+      queueId: header.queueId < 0 ? this.#parts.randomBelow(topic.writeQueueNums) : header.queueId,
+      reconsumeTimes: header.reconsumeTimes ?? 0,
+      isDeadLetter: false,
+    };
+    if (isRetryTopic(topic.topicName)) {
+      const retried = this.#retryTarget(target, header, command);
+      if ('response' in retried) return retried.response;
+      target = retried.value;
+    }
+    const message = this.#messageOf(header, target, body, peer);
+    const isWaiting = message.properties[PROPERTY.WAIT] !== 'false';
+    return this.#answer(this.#parts.intake.put(message), {
+      queueId: target.queueId,
+      transactionId: message.properties[PROPERTY.UNIQ_KEY],
+      isWaiting,
+    });
+  }
+
+  sendBatch(header: SendMessageHeader, request: Request<unknown>): ResponseFields | Promise<ResponseFields> {
+    const { body, peer } = request;
+    const admitted = this.#admit(header, body, peer);
+    if ('response' in admitted) return admitted.response;
+    const topic = admitted.value;
+    if (isRetryTopic(topic.topicName))
+      return this.#refuse(RESPONSE_CODE.MESSAGE_ILLEGAL, 'batch request does not support retry topics');
+    if (body.length > this.#parts.config.maxMessageSize) {
+      return this.#refuse(
+        RESPONSE_CODE.MESSAGE_ILLEGAL,
+        `the batch has ${body.length} bytes, more than maxMessageSize ${this.#parts.config.maxMessageSize}`,
+      );
+    }
+    const queueId = header.queueId < 0 ? this.#parts.randomBelow(topic.writeQueueNums) : header.queueId;
+    const target: Target = { topic: topic.topicName, queueId, reconsumeTimes: 0, isDeadLetter: false };
+    // Unlike single sends, nothing is added to the properties of each.
+    const messages = decodeBatchBody(body).map((part) =>
+      this.#place(header, target, { ...part, properties: decodeProperties(part.propertiesText) }, peer),
+    );
+    const properties = decodeProperties(header.properties ?? '');
+    return this.#answer(this.#parts.intake.putBatch(messages), {
+      queueId,
+      transactionId: properties[PROPERTY.UNIQ_KEY],
+      isWaiting: properties[PROPERTY.WAIT] !== 'false',
+    });
+  }
+
+  /** The topic, when the broker takes messages for it in the queue. */
+  #admit(header: SendMessageHeader, body: Buffer, peer: Peer): Step<TopicConfig> {
+    const { topics, config, identity } = this.#parts;
+    const { topic, queueId } = header;
+    if (body.length === 0)
+      return this.#stop(RESPONSE_CODE.SYSTEM_ERROR, 'the message has no body: it needs at least one byte');
+    let known = topics.get(topic);
+    if (!known) {
+      const defect = topicDefect(topic);
+      if (defect !== undefined) return this.#stop(RESPONSE_CODE.INVALID_PARAMETER, defect);
+    }
+    if (isForbiddenToSend(topic)) {
+      return this.#stop(RESPONSE_CODE.NO_PERMISSION, `Sending message to topic[${topic}] is forbidden.`);
+    }
+    known ??= isRetryTopic(topic)
+      ? topics.derived(topic, 1)
+      : topics.forSend(topic, header.defaultTopic, header.defaultTopicQueueNums);
+    if (!known) {
+      return this.#stop(RESPONSE_CODE.TOPIC_NOT_EXIST, `topic[${topic}] not exist, apply first please!`);
+    }
+    if (known.order && !isWritable(config.brokerPermission)) {
+      return this.#stop(RESPONSE_CODE.NO_PERMISSION, `the broker[${identity.host}] sending message is forbidden`);
+    }
+    if (queueId >= Math.max(known.readQueueNums, known.writeQueueNums) || (queueId < 0 && known.writeQueueNums < 1)) {
+      return this.#stop(
+        RESPONSE_CODE.INVALID_PARAMETER,
+        `request queueId[${queueId}] is illegal, TopicConfig [topicName=${topic}, readQueueNums=${known.readQueueNums}, ` +
+          `writeQueueNums=${known.writeQueueNums}] Producer: ${peer.address.host}:${peer.address.port}`,
+      );
+    }
+    return { value: known };
+  }
+
+  /** Where a redelivery goes: the retry topic that it names, or the group's dead letters when it was tried enough. */
+  #retryTarget(target: Target, header: SendMessageHeader, command: RemotingCommand): Step<Target> {
+    const { groups, queueLocks, topics } = this.#parts;
+    const name = groupOfRetryTopic(target.topic) ?? '';
+    const group = groups.find(name);
+    if (!group) return this.#stop(RESPONSE_CODE.SUBSCRIPTION_GROUP_NOT_EXIST, `subscription group not exist, ${name}`);
+    const limit =
+      command.version >= MAX_RECONSUME_TIMES_SINCE && header.maxReconsumeTimes !== undefined
+        ? header.maxReconsumeTimes
+        : group.retryMaxTimes;
+    // A group that consumes in order retries in place: what it sends here has used up its attempts.
+    if (target.reconsumeTimes <= limit && !queueLocks.isHeld(name)) return { value: target };
+    const topic = deadLetterTopicOf(name);
+    if (!topics.derived(topic, 1)) {
+      return this.#stop(RESPONSE_CODE.SYSTEM_ERROR, `topic[${topic}] not exist`);
+    }
+    return { value: { ...target, topic, queueId: 0, isDeadLetter: true } };
+  }
+
+  #messageOf(header: SendMessageHeader, target: Target, body: Buffer, peer: Peer): MessageToStore {
+    const { uniqKeys, identity } = this.#parts;
+    let text = header.properties ?? '';
+    const properties = decodeProperties(text);
+    // These are the broker's to set; a text that holds one is written anew.
+    if (
+      PROPERTY.POP_CK in properties ||
+      PROPERTY.MSG_REGION in properties ||
+      PROPERTY.TRACE_ON in properties ||
+      PROPERTY.CLUSTER in properties ||
+      target.isDeadLetter
+    ) {
+      delete properties[PROPERTY.POP_CK];
+      delete properties[PROPERTY.MSG_REGION];
+      delete properties[PROPERTY.TRACE_ON];
+      delete properties[PROPERTY.CLUSTER];
+      if (target.isDeadLetter) markDeadLetter(properties);
+      text = joinProperties(properties);
+    }
+    if (properties[PROPERTY.UNIQ_KEY] === undefined) {
+      const key = uniqKeys.next();
+      properties[PROPERTY.UNIQ_KEY] = key;
+      text = appendProperty(text, PROPERTY.UNIQ_KEY, key);
+    }
+    properties[PROPERTY.MSG_REGION] = this.#common.MSG_REGION;
+    properties[PROPERTY.TRACE_ON] = this.#common.TRACE_ON;
+    properties[PROPERTY.CLUSTER] = identity.clusterName;
+    text = text === '' || text.endsWith('\u0002') ? text + this.#added : `${text}\u0002${this.#added}`;
+    return this.#place(header, target, { body, flag: header.flag, propertiesText: text, properties }, peer);
+  }
+
+  #place(
+    header: SendMessageHeader,
+    target: Target,
+    content: Pick<MessageToStore, 'body' | 'flag' | 'propertiesText' | 'properties'>,
+    peer: Peer,
+  ): MessageToStore {
+    return {
+      topic: target.topic,
+      queueId: target.queueId,
+      flag: content.flag,
+      sysFlag: header.sysFlag,
+      bornTimestamp: header.bornTimestamp,
+      bornHost: peer.packedHost,
+      storeHost: this.#parts.identity.storeHost,
+      reconsumeTimes: target.reconsumeTimes,
+      preparedTransactionOffset: 0,
+      body: content.body,
+      propertiesText: content.propertiesText,
+      properties: content.properties,
+    };
+  }
+
+  #answer(
+    outcome: IntakeOutcome,
+    about: { queueId: number; transactionId: string | undefined; isWaiting: boolean },
+  ): ResponseFields | Promise<ResponseFields> {
+    if (outcome.status === 'REFUSED') return this.#refuse(outcome.code, outcome.remark);
+    const { places, turn } = outcome;
+    const { identity, topics } = this.#parts;
+    const [first] = places;
+    const extFields: Record<string, string> = {
+      MSG_REGION: this.#common.MSG_REGION,
+      TRACE_ON: this.#common.TRACE_ON,
+      msgId:
+        places.length === 1 && first
+          ? identity.messageIdOf(first.commitLogOffset)
+          : places.map((place) => identity.messageIdOf(place.commitLogOffset)).join(','),
+      queueId: String(about.queueId),
+      queueOffset: String(first?.queueOffset ?? 0),
+    };
+    if (about.transactionId !== undefined) extFields['transactionId'] = about.transactionId;
+    const answered = about.isWaiting ? this.#whenVisible(turn, extFields) : this.#whenWritten(turn, extFields);
+    // The first send to a new topic: the name servers know it when the sender hears of its success.
+    const { announcement } = topics;
+    return announcement ? announcement.then(() => answered) : answered;
+  }
+
+  #whenVisible(turn: TurnPromises, extFields: Record<string, string>): Promise<ResponseFields> {
+    return turn.visible.then(
+      (outcome: VisibleOutcome) => ({
+        code: outcome === 'VISIBLE' ? RESPONSE_CODE.SUCCESS : RESPONSE_CODE.FLUSH_DISK_TIMEOUT,
+        extFields,
+      }),
+      (thrown: unknown) => this.#failed(thrown),
+    );
+  }
+
+  #whenWritten(turn: TurnPromises, extFields: Record<string, string>): Promise<ResponseFields> {
+    return turn.written.then(
+      () => ({ code: RESPONSE_CODE.SUCCESS, extFields }),
+      (thrown: unknown) => this.#failed(thrown),
+    );
+  }
+
+  #failed(thrown: unknown): ResponseFields {
+    return { ...failedTurnResponse(thrown), extFields: this.#common };
+  }
+
+  #refuse(code: number, remark: string): ResponseFields {
+    return { code, remark, extFields: this.#common };
+  }
+
+  #stop(code: number, remark: string): { response: ResponseFields } {
+    return { response: this.#refuse(code, remark) };
+  }
+}
+
+/** A dead letter is not delayed any more and says where it comes from. */
+export function markDeadLetter(properties: Record<string, string>): void {
+  delete properties[PROPERTY.DELAY];
+  const { [PROPERTY.RETRY_TOPIC]: topic, [PROPERTY.ORIGIN_MESSAGE_ID]: messageId } = properties;
+  if (topic !== undefined) properties[PROPERTY.DLQ_ORIGIN_TOPIC] = topic;
+  if (messageId !== undefined) properties[PROPERTY.DLQ_ORIGIN_MESSAGE_ID] = messageId;
+}

@@ -1,0 +1,80 @@
+/**
+ * All requests that the broker answers, one row each, and the lanes that bound how many of a kind are under way.
+ * A request that is not here is answered REQUEST_CODE_NOT_SUPPORTED.
+ */
+import type { BrokerConfig } from '../../config/brokerConfig.js';
+import type { ProcessorRow } from '../../remoting/processor.js';
+import type { AdminGroupParts } from './adminGroup.js';
+import { adminGroupRows } from './adminGroup.js';
+import type { AdminTopicParts } from './adminTopic.js';
+import { adminTopicRows } from './adminTopic.js';
+import type { AssignmentParts } from './assignment.js';
+import { assignmentRows } from './assignment.js';
+import type { ClientHeartbeatParts } from './clientHeartbeat.js';
+import { clientHeartbeatRows } from './clientHeartbeat.js';
+import type { ConditionalAppendParts } from './conditionalAppend.js';
+import { conditionalAppendRows } from './conditionalAppend.js';
+import type { ConsumerOffsetParts } from './consumerOffset.js';
+import { consumerOffsetRows } from './consumerOffset.js';
+import { endTransactionRows } from './endTransaction.js';
+import type { PullMessageParts } from './pullMessage.js';
+import { pullMessageRows } from './pullMessage.js';
+import type { QueryMessageParts } from './queryMessage.js';
+import { queryMessageRows } from './queryMessage.js';
+import { queueLockRows } from './queueLock.js';
+import type { ReadByKeyParts } from './readByKey.js';
+import { readByKeyRows } from './readByKey.js';
+import type { SendBackParts } from './sendBack.js';
+import { sendBackRows } from './sendBack.js';
+import type { SendMessageParts } from './sendMessage.js';
+import { sendMessageRows } from './sendMessage.js';
+import type { StatisticsParts } from './statistics.js';
+import { statisticsRows } from './statistics.js';
+
+export type BrokerParts = AdminGroupParts &
+  AdminTopicParts &
+  AssignmentParts &
+  ClientHeartbeatParts &
+  ConditionalAppendParts &
+  ConsumerOffsetParts &
+  PullMessageParts &
+  QueryMessageParts &
+  ReadByKeyParts &
+  SendBackParts &
+  SendMessageParts &
+  StatisticsParts;
+
+export function brokerRows(parts: BrokerParts): ProcessorRow[] {
+  return [
+    ...sendMessageRows(parts),
+    ...sendBackRows(parts),
+    ...endTransactionRows(),
+    ...conditionalAppendRows(parts),
+    ...pullMessageRows(parts),
+    ...queryMessageRows(parts),
+    ...readByKeyRows(parts),
+    ...consumerOffsetRows(parts),
+    ...clientHeartbeatRows(parts),
+    ...queueLockRows(parts),
+    ...assignmentRows(parts),
+    ...adminTopicRows(parts),
+    ...adminGroupRows(parts),
+    ...statisticsRows(parts),
+  ];
+}
+
+/** RocketMQ's thread pool queues, by the names of their capacities. */
+export function brokerLanes(config: BrokerConfig): Record<string, { maxInFlight: number }> {
+  const lane = (maxInFlight: number) => ({ maxInFlight });
+  return {
+    send: lane(config.sendThreadPoolQueueCapacity),
+    pull: lane(config.pullThreadPoolQueueCapacity),
+    litePull: lane(config.litePullThreadPoolQueueCapacity),
+    query: lane(config.queryThreadPoolQueueCapacity),
+    client: lane(config.clientManagerThreadPoolQueueCapacity),
+    consumer: lane(config.consumerManagerThreadPoolQueueCapacity),
+    heartbeat: lane(config.heartbeatThreadPoolQueueCapacity),
+    admin: lane(config.adminBrokerThreadPoolQueueCapacity),
+    loadBalance: lane(config.loadBalanceThreadPoolQueueCapacity),
+  };
+}

@@ -1,0 +1,19 @@
+/** Runs a command of `mqadmin`; one that RocketMQ has and this version has not is told from a typing error. */
+import { ABSENT_ADMIN_COMMANDS, ADMIN_COMMANDS } from './adminTable.js';
+import { EXIT } from './errorLine.js';
+import { runCommand } from './runCommand.js';
+import type { Terminal } from './terminal.js';
+
+export async function runAdmin(words: readonly string[], terminal: Terminal): Promise<number> {
+  const command = words[0] === 'help' ? words[1] : words[0];
+  if (command !== undefined && ABSENT_ADMIN_COMMANDS.has(command)) {
+    terminal.err(`mqadmin: ${command} is not available in this version; "mqadmin help" lists what is`);
+    return EXIT.FAILED;
+  }
+  return runCommand(words, {
+    program: 'mqadmin',
+    summary: 'administer brokers and name servers',
+    rows: ADMIN_COMMANDS,
+    terminal,
+  });
+}

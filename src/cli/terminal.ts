@@ -1,0 +1,37 @@
+/**
+ * What a command sees of the process it runs in: its streams, environment, and the log. Commands print results as
+ * lines on stdout; everything for people goes to stderr. Tests hand in their own.
+ */
+import { type Clock, systemClock } from '../base/clock.js';
+import { diskFiles, type Files } from '../base/files.js';
+
+export interface Terminal {
+  /** Writes a line to stdout. */
+  out(line: string): void;
+  /** Has the reader of stdout gone away? Whoever writes many lines stops then. */
+  readonly isOutClosed: boolean;
+  /** Writes a line to stderr. */
+  err(line: string): void;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly files: Files;
+  readonly clock: Clock;
+}
+
+/** The process's own. A reader that went away (`| head`) is not an error. */
+export function processTerminal(): Terminal {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+    });
+  }
+  return {
+    out: (line) => void process.stdout.write(`${line}\n`),
+    get isOutClosed() {
+      return !process.stdout.writable;
+    },
+    err: (line) => void process.stderr.write(`${line}\n`),
+    env: process.env,
+    files: diskFiles,
+    clock: systemClock,
+  };
+}

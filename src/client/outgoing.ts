@@ -1,0 +1,123 @@
+/**
+ * Turns what an application gives into what is sent: checks it, makes its properties, compresses its body. Everything
+ * that can be refused is refused here, before any byte leaves. Upstream: `Validators`, `DefaultMQProducerImpl.sendKernelImpl`.
+ */
+import { OptionsError } from '../base/errors.js';
+import { encodeBatchBody } from '../protocol/batchBody.js';
+import { encodeProperties, isReservedProperty, PROPERTIES_MAX_BYTES, PROPERTY } from '../protocol/messageProperties.js';
+import { assertTopic, isForbiddenToSend, isRetryTopic } from '../protocol/names.js';
+import type { Message } from './clientTypes.js';
+import { compressBody } from './compression.js';
+
+/** Upstream: `maxMessageSize`. */
+export const MESSAGE_MAX_BYTES = 4 * 1024 * 1024;
+const DELAY_LEVEL_MAX = 18;
+
+/** A message ready to be sent, the same at each attempt. */
+export interface Outgoing {
+  topic: string;
+  uniqueKey: string;
+  body: Buffer;
+  propertiesText: string;
+  sysFlag: number;
+  flag: number;
+  isBatch: boolean;
+}
+
+/** @param nextUniqueKey called when the message has no unique key of its own */
+export function prepare(message: Message, nextUniqueKey: () => string, shardingKey?: string): Outgoing {
+  const uniqueKey = message.uniqueKey ?? nextUniqueKey();
+  const propertiesText = propertiesOf(message, uniqueKey, shardingKey);
+  const { body, sysFlag } = compressBody(bodyOf(message));
+  return { topic: message.topic, uniqueKey, body, propertiesText, sysFlag, flag: message.flag ?? 0, isBatch: false };
+}
+
+/** Several messages of one topic in one request; the broker stores them in order in one queue. */
+export function prepareBatch(messages: readonly Message[], nextUniqueKey: () => string): Outgoing {
+  const [first] = messages;
+  if (!first) throw new OptionsError('a batch is empty: give at least one message');
+  const waits = first.waitStoreOk ?? true;
+  for (const message of messages) {
+    if (message.topic !== first.topic) {
+      throw new OptionsError(`a batch holds topics ${first.topic} and ${message.topic}: send one batch per topic`);
+    }
+    if ((message.waitStoreOk ?? true) !== waits) throw new OptionsError('messages of a batch differ in waitStoreOk');
+    if (message.delayLevel) throw new OptionsError('a message of a batch has a delayLevel: send it alone');
+  }
+  if (isRetryTopic(first.topic)) throw new OptionsError(`a batch cannot be sent to retry topic ${first.topic}`);
+  const uniqueKeys: string[] = [];
+  const body = encodeBatchBody(
+    messages.map((message) => {
+      const uniqueKey = message.uniqueKey ?? nextUniqueKey();
+      uniqueKeys.push(uniqueKey);
+      return {
+        flag: message.flag ?? 0,
+        body: bodyOf(message),
+        propertiesText: propertiesOf(message, uniqueKey, undefined),
+      };
+    }),
+  );
+  if (body.length > MESSAGE_MAX_BYTES) {
+    throw new OptionsError(`a batch of ${body.length} bytes is over the limit of ${MESSAGE_MAX_BYTES}: send several`);
+  }
+  const propertiesText = encodeProperties({ [PROPERTY.UNIQ_KEY]: nextUniqueKey(), [PROPERTY.WAIT]: String(waits) });
+  return {
+    topic: first.topic,
+    uniqueKey: uniqueKeys.join(','),
+    body,
+    propertiesText,
+    sysFlag: 0,
+    flag: 0,
+    isBatch: true,
+  };
+}
+
+function bodyOf({ body, topic }: Message): Buffer {
+  const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+  if (bytes.length === 0)
+    throw new OptionsError(`a message to ${topic} has an empty body: give at least one byte`, { topic });
+  if (bytes.length > MESSAGE_MAX_BYTES) {
+    throw new OptionsError(
+      `a message to ${topic} has a body of ${bytes.length} bytes, at most ${MESSAGE_MAX_BYTES} are allowed`,
+      { topic },
+    );
+  }
+  return bytes;
+}
+
+function propertiesOf(message: Message, uniqueKey: string, shardingKey: string | undefined): string {
+  const { topic, tags, keys = [], properties = {}, delayLevel = 0, waitStoreOk = true } = message;
+  assertTopic(topic);
+  if (isForbiddenToSend(topic)) throw new OptionsError(`sending to topic ${topic} is forbidden`, { topic });
+  for (const key of keys) {
+    if (key === '' || key.includes(' ')) {
+      throw new OptionsError(`key ${JSON.stringify(key)} is empty or holds a blank: keys are separated by blanks`, {
+        key,
+      });
+    }
+  }
+  for (const [name, value] of Object.entries(properties)) {
+    if (isReservedProperty(name)) throw new OptionsError(`property ${name} is reserved: choose another name`, { name });
+    if (name.trim() === '' || value.trim() === '') {
+      throw new OptionsError(`property ${JSON.stringify(name)} has a blank name or value`, { name });
+    }
+  }
+  if (!Number.isInteger(delayLevel) || delayLevel < 0 || delayLevel > DELAY_LEVEL_MAX) {
+    throw new OptionsError(`delayLevel ${delayLevel} is not 0 to ${DELAY_LEVEL_MAX}`, { delayLevel });
+  }
+  const text = encodeProperties({
+    ...properties,
+    [PROPERTY.KEYS]: keys.join(' '),
+    [PROPERTY.UNIQ_KEY]: uniqueKey,
+    [PROPERTY.WAIT]: String(waitStoreOk),
+    [PROPERTY.TAGS]: tags,
+    [PROPERTY.DELAY]: delayLevel > 0 ? String(delayLevel) : undefined,
+    [PROPERTY.SHARDING_KEY]: shardingKey,
+  });
+  if (Buffer.byteLength(text) > PROPERTIES_MAX_BYTES) {
+    throw new OptionsError(`properties of a message to ${topic} take more than ${PROPERTIES_MAX_BYTES} bytes`, {
+      topic,
+    });
+  }
+  return text;
+}

@@ -1,0 +1,201 @@
+/**
+ * Sends messages. A send is repeated on other brokers while the failure may be a broker's own and the time lasts; the
+ * unique key stays the same, so that a repeat that was stored twice can be recognised. A message with a queue or a
+ * sharding key goes there or nowhere: no other queue is tried. Upstream: `DefaultMQProducerImpl`.
+ */
+import type { Clock } from '../base/clock.js';
+import { BrokerError, FoldlogError, LifecycleError, messageOf, OptionsError, RemotingError } from '../base/errors.js';
+import type { MessageQueue } from '../protocol/message.js';
+import { AUTO_CREATE_TOPIC_KEY_TOPIC, assertGroup } from '../protocol/names.js';
+import { RESPONSE_CODE } from '../protocol/responseCodes.js';
+import type { SendHeader } from './brokerCalls.js';
+import type { Message, SendResult } from './clientTypes.js';
+import { type Outgoing, prepare, prepareBatch } from './outgoing.js';
+import { QueueSelection, queueByHash } from './queueSelection.js';
+import { DEFAULT_TOPIC_QUEUE_NUMS } from './routes.js';
+import type { Session } from './session.js';
+
+const SEND_TIMEOUT_MILLIS = 3000;
+/** Attempts after the first. Upstream: `retryTimesWhenSendFailed`. */
+const RETRY_TIMES = 2;
+
+export interface ProducerOptions {
+  session: Session;
+  /** Default `foldlog-producer`. */
+  group?: string;
+  /** For all attempts of a send together. Default 3000. */
+  sendMsgTimeoutMillis?: number;
+  /** Attempts after the first. Default 2. */
+  retryTimesWhenSendFailed?: number;
+  /** Also try another broker when the message was stored but not flushed or replicated in time. Default false. */
+  retryAnotherBrokerWhenNotStoreOK?: boolean;
+}
+
+export interface SendOptions {
+  /** Exactly this queue; not repeated elsewhere. */
+  queue?: MessageQueue;
+  /** Messages of one key go to one queue, in order. Not repeated elsewhere. */
+  shardingKey?: string;
+  /** Overrides the producer's. */
+  timeoutMillis?: number;
+}
+
+export class Producer {
+  readonly group: string;
+  readonly #session: Session;
+  readonly #clock: Clock;
+  readonly #timeoutMillis: number;
+  readonly #attempts: number;
+  readonly #retriesSoftFailures: boolean;
+  readonly #selection = new QueueSelection();
+  readonly #leave: () => void;
+  #isClosed = false;
+
+  constructor(options: ProducerOptions) {
+    const { session, group = 'foldlog-producer' } = options;
+    assertGroup(group);
+    this.group = group;
+    this.#session = session;
+    this.#clock = session.clock;
+    this.#timeoutMillis = options.sendMsgTimeoutMillis ?? SEND_TIMEOUT_MILLIS;
+    this.#attempts = 1 + (options.retryTimesWhenSendFailed ?? RETRY_TIMES);
+    this.#retriesSoftFailures = options.retryAnotherBrokerWhenNotStoreOK ?? false;
+    this.#leave = session.joinProducer(group);
+  }
+
+  /** Resolves when the message is stored; `status` tells whether it was flushed and replicated in time, too. */
+  async send(message: Message, options: SendOptions = {}): Promise<SendResult> {
+    const outgoing = prepare(message, this.#session.nextUniqueKey, options.shardingKey);
+    return this.#send(outgoing, options);
+  }
+
+  /** Messages of one topic, stored in order in one queue; all or none. */
+  async sendBatch(messages: readonly Message[], options: SendOptions = {}): Promise<SendResult> {
+    return this.#send(prepareBatch(messages, this.#session.nextUniqueKey), options);
+  }
+
+  /** Sends once and does not ask whether it arrived. */
+  async sendOneway(message: Message, options: SendOptions = {}): Promise<void> {
+    const outgoing = prepare(message, this.#session.nextUniqueKey, options.shardingKey);
+    const queue = (await this.#fixedQueue(outgoing, options)) ?? (await this.#nextQueue(outgoing));
+    await this.#session.brokerCalls.sendOneway(this.#addressOf(queue), this.#header(outgoing, queue), outgoing.body);
+  }
+
+  /** Takes the group out of the session. Sends under way go on. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#leave();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #send(outgoing: Outgoing, options: SendOptions): Promise<SendResult> {
+    if (this.#isClosed) throw new LifecycleError(`producer ${this.group} is closed`);
+    const deadline = this.#clock.monotonic() + (options.timeoutMillis ?? this.#timeoutMillis);
+    const fixed = await this.#fixedQueue(outgoing, options);
+    if (fixed) return this.#sendOnce(outgoing, fixed, deadline);
+    return this.#sendWithRetries(outgoing, deadline);
+  }
+
+  async #sendWithRetries(outgoing: Outgoing, deadline: number): Promise<SendResult> {
+    const startedAt = this.#clock.monotonic();
+    const brokersSent: string[] = [];
+    let failure: unknown;
+    let soft: SendResult | undefined;
+    for (let attempt = 0; attempt < this.#attempts && this.#clock.monotonic() < deadline; attempt += 1) {
+      const queue = await this.#nextQueue(outgoing, brokersSent.at(-1));
+      brokersSent.push(queue.brokerName);
+      try {
+        const result = await this.#sendOnce(outgoing, queue, deadline);
+        if (result.status === 'SEND_OK' || !this.#retriesSoftFailures) return result;
+        soft = result;
+      } catch (thrown) {
+        if (!isRetriable(thrown)) throw thrown;
+        failure = thrown;
+        await this.#session.routes.refreshSoon(outgoing.topic);
+      }
+    }
+    if (soft) return soft;
+    throw this.#afterAll(outgoing, brokersSent, failure, this.#clock.monotonic() - startedAt);
+  }
+
+  #afterAll(outgoing: Outgoing, brokersSent: string[], failure: unknown, cost: number): FoldlogError {
+    const { topic } = outgoing;
+    const text =
+      `send [${brokersSent.length}] times, still failed, cost [${Math.round(cost)}]ms, Topic: ${topic}, ` +
+      `BrokersSent: [${brokersSent.join(', ')}]: ${failure === undefined ? 'no time left' : messageOf(failure)}`;
+    const details = { topic, brokersSent, cause: failure, retriable: true };
+    if (failure instanceof BrokerError) return new BrokerError(failure.responseCode, failure.remark, text, details);
+    // Whether one of the attempts may have been stored is what the caller has to know.
+    if (failure instanceof RemotingError && failure.code !== 'TOO_BUSY') {
+      const isUnknown = failure.mayHaveBeenExecuted;
+      return new RemotingError(isUnknown ? 'REQUEST_TIMEOUT' : 'CONNECT_FAILED', text, details);
+    }
+    return new RemotingError('REQUEST_TIMEOUT', text, details);
+  }
+
+  async #sendOnce(outgoing: Outgoing, queue: MessageQueue, deadline: number): Promise<SendResult> {
+    const timeoutMillis = Math.max(1, deadline - this.#clock.monotonic());
+    const address = this.#addressOf(queue);
+    const header = this.#header(outgoing, queue);
+    const stored = await this.#session.brokerCalls.send(address, header, outgoing.body, timeoutMillis);
+    return {
+      status: stored.status,
+      msgId: outgoing.uniqueKey,
+      offsetMsgId: stored.msgId,
+      queue: { topic: queue.topic, brokerName: queue.brokerName, queueId: stored.queueId },
+      queueOffset: stored.queueOffset,
+    };
+  }
+
+  #header(outgoing: Outgoing, queue: MessageQueue): SendHeader {
+    return {
+      producerGroup: this.group,
+      topic: outgoing.topic,
+      defaultTopic: AUTO_CREATE_TOPIC_KEY_TOPIC,
+      defaultTopicQueueNums: DEFAULT_TOPIC_QUEUE_NUMS,
+      queueId: queue.queueId,
+      sysFlag: outgoing.sysFlag,
+      bornTimestamp: this.#clock.now(),
+      flag: outgoing.flag,
+      properties: outgoing.propertiesText,
+      reconsumeTimes: 0,
+      unitMode: false,
+      batch: outgoing.isBatch,
+      bname: queue.brokerName,
+    };
+  }
+
+  async #fixedQueue(outgoing: Outgoing, { queue, shardingKey }: SendOptions): Promise<MessageQueue | undefined> {
+    if (queue === undefined && shardingKey === undefined) return undefined;
+    const queues = await this.#session.routes.publishQueues(outgoing.topic);
+    if (queue) {
+      if (queue.topic !== outgoing.topic) {
+        throw new OptionsError(`queue of topic ${queue.topic} given for a message to ${outgoing.topic}`);
+      }
+      return queue;
+    }
+    return shardingKey === undefined ? undefined : queueByHash(shardingKey, queues);
+  }
+
+  async #nextQueue({ topic }: Outgoing, lastBrokerName?: string): Promise<MessageQueue> {
+    const queues = await this.#session.routes.publishQueues(topic);
+    const queue = this.#selection.next(topic, queues, lastBrokerName);
+    if (queue) return queue;
+    throw new FoldlogError('TOPIC_NOT_FOUND', `topic ${topic} has no queue that may be sent to`, { topic });
+  }
+
+  #addressOf(queue: MessageQueue): string {
+    const address = this.#session.routes.masterAddress(queue.brokerName);
+    if (address !== undefined) return address;
+    throw new RemotingError('CONNECT_FAILED', `no master of broker ${queue.brokerName} is known`, { ...queue });
+  }
+}
+
+/** Upstream: `DefaultMQProducer.retryResponseCodes`, and any failure of the network. */
+function isRetriable(thrown: unknown): boolean {
+  if (thrown instanceof BrokerError) return thrown.retriable && thrown.responseCode !== RESPONSE_CODE.SUCCESS;
+  return thrown instanceof RemotingError && thrown.code !== 'FRAME_INVALID';
+}

@@ -1,0 +1,263 @@
+/**
+ * The event store's face: appends guarded by expected versions or by a condition that a read fixed, and reads of
+ * streams and keys. The broker checks, numbers and stores in one step (docs/eventstore.md); this class encodes,
+ * carries the request to an answer (`eventLog.ts`) and turns conflicts into errors.
+ */
+import { randomUUID } from 'node:crypto';
+import type { Clock } from '../base/clock.js';
+import { ExpectedVersionError, FoldlogError, OptionsError } from '../base/errors.js';
+import type { AppendEventsOutcome } from '../protocol/headers/events.js';
+import { encodeProperties } from '../protocol/messageProperties.js';
+import { toEventToAppend } from './event.js';
+import type { EventCodec } from './eventCodec.js';
+import { decodeKey, encodeKey } from './eventKeys.js';
+import type { EventLog } from './eventLog.js';
+import type { EventReader } from './eventReader.js';
+import type { EventTopics } from './eventTopics.js';
+import type {
+  AppendCondition,
+  AppendOptions,
+  AppendResult,
+  ConditionalAppendOptions,
+  ConditionalAppendResult,
+  EventKeyName,
+  EventToAppend,
+  ReadStreamOptions,
+  RecordedEvent,
+  StreamEvent,
+  StreamName,
+} from './eventTypes.js';
+
+/** Events of one append: they lie next to each other in one segment, and answers name each. */
+export const APPEND_MAX_EVENTS = 1_000;
+/** A read of keys is held in memory; above this many events it is refused. */
+export const READ_KEYS_MAX_EVENTS = 100_000;
+/** An append id becomes part of event ids, which are message keys. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is not allowed
+const APPEND_ID_FORM = /^[^\u0000-\u0020\u007f]{1,500}$/;
+
+const PROBE_BODY = Buffer.from('{}');
+
+export interface EventStoreParts {
+  log: EventLog;
+  reader: EventReader;
+  codec: EventCodec;
+  clock: Clock;
+  topics: EventTopics;
+}
+
+/** Appends to and reads from event streams. `app.eventStore` is one. */
+export class EventStore {
+  readonly #parts: EventStoreParts;
+
+  constructor(parts: EventStoreParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Appends events to one stream, or with `append(events, options)` to several at once, all or none.
+   *
+   * @throws ExpectedVersionError when the stream is not at the expected version; FoldlogError CONDITION_FAILED when
+   * something is stored under a key of the condition, EVENT_INVALID, OUTCOME_UNKNOWN (repeat with the same append id)
+   * @example await eventStore.append({ topic: 'orders', stream: 'order:42' }, [event(OrderPlaced, { cents: 100 })],
+   *   { expectedVersion: 'NO_STREAM' });
+   */
+  append(
+    stream: StreamName,
+    events: readonly (object | EventToAppend)[],
+    options?: AppendOptions,
+  ): Promise<AppendResult>;
+  append(events: readonly StreamEvent[], options?: ConditionalAppendOptions): Promise<ConditionalAppendResult>;
+  append(
+    first: StreamName | readonly StreamEvent[],
+    second: readonly (object | EventToAppend)[] | ConditionalAppendOptions = {},
+    third: AppendOptions = {},
+  ): Promise<AppendResult | ConditionalAppendResult> {
+    if (isList(first)) return this.#appendMany(first, isList(second) ? {} : (second as ConditionalAppendOptions));
+    if (!isList(second)) {
+      return Promise.reject(new OptionsError('append(stream, events) needs a list of events as its second argument'));
+    }
+    return this.#appendOne(first, second, third);
+  }
+
+  async #appendOne(name: StreamName, events: readonly object[], options: AppendOptions): Promise<AppendResult> {
+    const { topic, stream } = name;
+    const expected = options.expectedVersion ?? 'ANY';
+    const result = await this.appendGuarded(
+      events.map((given) => ({ ...toEventToAppend(given), topic, stream })),
+      { ...options, expectedVersions: expected === 'ANY' ? [] : [{ topic, stream, expected }] },
+    );
+    const { eventIds, position, storedAt, alreadyAppended } = result;
+    return { version: result.versions.at(-1) ?? 0, position, eventIds, storedAt, alreadyAppended };
+  }
+
+  async #appendMany(
+    events: readonly StreamEvent[],
+    options: ConditionalAppendOptions,
+  ): Promise<ConditionalAppendResult> {
+    const checked = events.map((given) => {
+      if (typeof given.topic !== 'string' || typeof given.stream !== 'string') {
+        throw new OptionsError('append(events) needs { topic, stream, event } for each event');
+      }
+      return { ...given, ...toEventToAppend(given) };
+    });
+    return this.appendGuarded(checked, options);
+  }
+
+  /** Makes sure that the topic exists and is an event topic. */
+  prepareTopic(topic: string): Promise<void> {
+    return this.#parts.topics.prepare(topic);
+  }
+
+  /** One guarded append as the broker takes it. */
+  async appendGuarded(
+    events: readonly StreamEvent[],
+    options: ConditionalAppendOptions,
+  ): Promise<ConditionalAppendResult> {
+    const { log, codec, clock } = this.#parts;
+    if (events.length === 0 || events.length > APPEND_MAX_EVENTS) {
+      throw new OptionsError(`an append takes 1 to ${APPEND_MAX_EVENTS} events, not ${events.length}`);
+    }
+    const { appendId, condition } = options;
+    if (appendId !== undefined && !APPEND_ID_FORM.test(appendId)) {
+      throw new OptionsError(
+        `append id ${JSON.stringify(appendId)} must be 1 to 500 characters without blanks and control characters`,
+      );
+    }
+    const now = clock.now();
+    const encoded = events.map((given) => {
+      const { keys, body, propertiesText } = codec.encode(given.stream, given, now);
+      return { topic: given.topic, keys, body, propertiesText };
+    });
+    const topics = new Set(events.map(({ topic }) => topic));
+    for (const topic of topics) await this.prepareTopic(topic);
+    const brokerName = await log.brokerOf(topics);
+    const id = appendId ?? randomUUID();
+    const outcome = await log.append(brokerName, {
+      appendId: id,
+      // An id that is made here cannot have been stored before what is already known of the log.
+      appendIdSince: appendId === undefined ? log.reachedOf(brokerName) : undefined,
+      bornTimestamp: now,
+      expectedVersions: (options.expectedVersions ?? []).map((one) => ({ ...one, stream: encodeKey(one.stream) })),
+      condition: condition && { end: condition.end, keys: condition.keys.map(encodeName) },
+      events: encoded,
+    });
+    return resultOf(outcome, id, brokerName);
+  }
+
+  /**
+   * The append stored under this id, if there is one. Asks with an append that cannot succeed: the broker looks the id
+   * up before it looks at the version, and no stream reaches the one that is expected here.
+   */
+  async findAppend(name: StreamName, appendId: string): Promise<ConditionalAppendResult | undefined> {
+    const stream = encodeKey(name.stream);
+    const brokerName = await this.#parts.log.brokerOf([name.topic]);
+    const outcome = await this.#parts.log.append(brokerName, {
+      appendId,
+      bornTimestamp: this.#parts.clock.now(),
+      expectedVersions: [{ topic: name.topic, stream, expected: Number.MAX_SAFE_INTEGER }],
+      events: [
+        { topic: name.topic, keys: [stream], body: PROBE_BODY, propertiesText: encodeProperties({ KEYS: stream }) },
+      ],
+    });
+    return outcome.status === 'ALREADY_APPENDED' ? resultOf(outcome, appendId, brokerName) : undefined;
+  }
+
+  /**
+   * The events of a stream in order of version, page by page. A stream that does not exist has none.
+   *
+   * @throws FoldlogError EVENT_INVALID for an event that does not decode, or whose type no class here has
+   */
+  async *readStream(name: StreamName, options: ReadStreamOptions = {}): AsyncGenerator<RecordedEvent, void, undefined> {
+    const { fromVersion = 1, toVersion = Number.MAX_SAFE_INTEGER, direction = 'forwards', until, signal } = options;
+    const untilMillis = until ? until.getTime() : Number.POSITIVE_INFINITY;
+    if (Number.isNaN(untilMillis)) throw new OptionsError('until is not a valid date');
+    if (!(await this.#parts.topics.exists(name.topic))) return;
+    for await (const { records } of this.#parts.reader.streamPages(name, { direction })) {
+      signal?.throwIfAborted();
+      for (const record of records) {
+        if (record.version < fromVersion || record.version > toVersion) continue;
+        // The store's clock may have been set back, so a later event may be stored earlier: no early end.
+        if (record.message.storeTimestamp > untilMillis) continue;
+        const recorded = this.#parts.reader.decodeOrThrow(record);
+        if (recorded) yield recorded;
+        else if (options.unknownTypes !== 'skip') throw unknownType(record.message.tags ?? '', name);
+      }
+      const last = records.at(-1)?.version;
+      if (last !== undefined && (direction === 'forwards' ? last >= toVersion : last <= fromVersion)) return;
+    }
+  }
+
+  /**
+   * Everything stored under the keys, in the order of the log, and the condition to append under: that nothing new is
+   * stored under any of them since.
+   */
+  async readKeys(keys: readonly EventKeyName[]): Promise<{ events: RecordedEvent[]; condition: AppendCondition }> {
+    if (keys.length === 0) throw new OptionsError('readKeys needs at least one key');
+    for (const topic of new Set(keys.map((one) => one.topic))) await this.prepareTopic(topic);
+    const events: RecordedEvent[] = [];
+    let condition: AppendCondition | undefined;
+    for await (const { records, end } of this.#parts.reader.pages(keys)) {
+      condition ??= { keys: keys.map(({ topic, key }) => ({ topic, key })), end };
+      for (const record of records) {
+        const recorded = record.version > 0 ? this.#parts.reader.decodeOrThrow(record) : undefined;
+        if (recorded) events.push(recorded);
+      }
+      if (events.length > READ_KEYS_MAX_EVENTS) {
+        throw new OptionsError(`the keys hold more than ${READ_KEYS_MAX_EVENTS} events: choose narrower keys`, {
+          keys,
+        });
+      }
+    }
+    if (!condition) throw new FoldlogError('INVARIANT', 'defect in foldlog: a read of keys gave no page');
+    return { events, condition };
+  }
+}
+
+function isList(value: object): value is readonly object[] {
+  return Array.isArray(value);
+}
+
+const encodeName = ({ topic, key }: EventKeyName) => ({ topic, key: encodeKey(key) });
+
+function resultOf(outcome: AppendEventsOutcome, appendId: string, brokerName: string): ConditionalAppendResult {
+  switch (outcome.status) {
+    case 'VERSION_CONFLICT':
+      throw new ExpectedVersionError(decodeKey(outcome.stream), outcome.expected, outcome.actual);
+    case 'CONDITION_CONFLICT': {
+      const key = decodeKey(outcome.key);
+      throw new FoldlogError(
+        'CONDITION_FAILED',
+        `something new is stored under key ${key} of topic ${outcome.topic}: read again and decide again`,
+        { topic: outcome.topic, key, retriable: true },
+      );
+    }
+    default: {
+      const positions = outcome.places.map(({ commitLogOffset, queueId, queueOffset }) => ({
+        commitLogOffset,
+        generation: outcome.generation,
+        brokerName,
+        queueId,
+        queueOffset,
+      }));
+      const position = positions.at(-1);
+      if (!position) throw new FoldlogError('FRAME_INVALID', `the answer to append ${appendId} names no place`);
+      return {
+        versions: outcome.places.map(({ version }) => version),
+        positions,
+        position,
+        eventIds: positions.map((_, index) => `${appendId}-${index}`),
+        storedAt: outcome.storeTimestamp,
+        alreadyAppended: outcome.status === 'ALREADY_APPENDED',
+      };
+    }
+  }
+}
+
+function unknownType(type: string, { topic, stream }: StreamName): FoldlogError {
+  return new FoldlogError(
+    'EVENT_INVALID',
+    `stream ${stream} of topic ${topic} holds an event of type ${type}, which no class here has: list its class in \`events\``,
+    { topic, stream, type },
+  );
+}

@@ -1,0 +1,114 @@
+/**
+ * What a projection is, and how events are applied to it: used by the runner that follows the log and by replays. All
+ * of a projection's handlers write through `context.db`, inside the transaction that also moves its checkpoint.
+ *
+ * Handlers that return no promise run without a turn of the event loop between them, so that a batch of theirs is one
+ * short synchronous transaction.
+ */
+import type { QueueOffset, StreamVersion } from '../base/flavours.js';
+import type { SqliteDatabase } from '../database/sqliteDatabase.js';
+import type { EventPosition, RecordedEvent } from '../eventstore/eventTypes.js';
+
+/** What a handler of a projection knows besides the event. */
+export interface ProjectionContext<Database = SqliteDatabase> {
+  /** The database, within the transaction that also records that this event was applied. */
+  db: Database;
+  eventId: string;
+  /** `order:42` */
+  stream: string;
+  version: StreamVersion;
+  position: EventPosition;
+  occurredAt: Date;
+  storedAt: Date;
+  topic: string;
+  queueId: number;
+  queueOffset: QueueOffset;
+  isReplay: boolean;
+  /** Of a replay; undefined while following the log. */
+  replayId: string | undefined;
+  correlationId: string | undefined;
+  causationId: string | undefined;
+  actor: string | undefined;
+  /** Aborts when the application stops or the queue goes to another instance. */
+  signal: AbortSignal;
+}
+
+export type ProjectionHandler<E extends object = object> = (
+  event: E,
+  context: ProjectionContext,
+) => void | Promise<void>;
+
+export interface ProjectionDefinition {
+  /** Letters, digits, `_`, `-`, `%`, `|`. */
+  name: string;
+  /** A new version begins at the start of the log, with a progress of its own. */
+  version: number;
+  topics: readonly string[];
+  /** By event type. Events of other types are passed over. */
+  // biome-ignore lint/suspicious/noExplicitAny: each handler takes the class of its type
+  handlers: ReadonlyMap<string, ProjectionHandler<any>>;
+  /** Makes the tables; once per name, version and database. */
+  initialise?(db: SqliteDatabase): void | Promise<void>;
+}
+
+/** What is the same for all events of one application. */
+export interface ApplyOptions {
+  signal: AbortSignal;
+  replayId?: string;
+}
+
+/** A handler threw at this place in the list. */
+export interface ApplyFailure {
+  at: number;
+  error: unknown;
+}
+
+/** Applies the events in order and stops at the first whose handler throws. Undefined: all applied. */
+export function applyEvents(
+  definition: ProjectionDefinition,
+  db: SqliteDatabase,
+  events: readonly RecordedEvent[],
+  options: ApplyOptions,
+): ApplyFailure | undefined | Promise<ApplyFailure | undefined> {
+  const applyFrom = (first: number): ApplyFailure | undefined | Promise<ApplyFailure | undefined> => {
+    for (let at = first; at < events.length; at++) {
+      const recorded = events[at];
+      if (!recorded) break;
+      const failed = (error: unknown): ApplyFailure => ({ at, error });
+      let pending: void | Promise<void>;
+      try {
+        pending = definition.handlers.get(recorded.type)?.(recorded.event, contextOf(db, recorded, options));
+      } catch (error) {
+        return failed(error);
+      }
+      if (isPromise(pending)) return Promise.resolve(pending).then(() => applyFrom(at + 1), failed);
+    }
+    return undefined;
+  };
+  return applyFrom(0);
+}
+
+function contextOf(db: SqliteDatabase, recorded: RecordedEvent, options: ApplyOptions): ProjectionContext {
+  return {
+    db,
+    eventId: recorded.eventId,
+    stream: recorded.stream,
+    version: recorded.version,
+    position: recorded.position,
+    occurredAt: recorded.occurredAt,
+    storedAt: recorded.storedAt,
+    topic: recorded.topic,
+    queueId: recorded.position.queueId,
+    queueOffset: recorded.position.queueOffset,
+    isReplay: options.replayId !== undefined,
+    replayId: options.replayId,
+    correlationId: recorded.correlationId,
+    causationId: recorded.causationId,
+    actor: recorded.actor,
+    signal: options.signal,
+  };
+}
+
+function isPromise(value: unknown): value is Promise<void> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
+}

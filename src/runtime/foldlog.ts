@@ -1,0 +1,324 @@
+/**
+ * The application: builds the parts, wires them, starts and stops them. The only place that knows them all; none of
+ * them knows it. What is opened is registered for closing in the next line and closed in reverse: handlers first,
+ * then their databases, connections, and the embedded broker.
+ */
+import type { Clock } from '../base/clock.js';
+import { systemClock } from '../base/clock.js';
+import { OptionsError } from '../base/errors.js';
+import { joinPath } from '../base/files.js';
+import { type CloseStack, Lifecycle } from '../base/lifecycle.js';
+import type { Logger } from '../base/logger.js';
+import { Producer } from '../client/producer.js';
+import type { Session } from '../client/session.js';
+import type { SqliteDatabase } from '../database/sqliteDatabase.js';
+import type { ConsumerFacts, HandlerClass, ProjectionFacts } from '../decorators/handlerMetadata.js';
+import { type AggregateClass, type AggregateRoot, aggregateFactsOf } from '../eventstore/aggregate.js';
+import { AggregateStore } from '../eventstore/aggregateStore.js';
+import { type Decider, DeciderStore, type DeciderStreamOptions } from '../eventstore/decider.js';
+import { EventCodec } from '../eventstore/eventCodec.js';
+import { EventLog } from '../eventstore/eventLog.js';
+import { EventReader } from '../eventstore/eventReader.js';
+import { EventStore } from '../eventstore/eventStore.js';
+import { EventTopics } from '../eventstore/eventTopics.js';
+import { IdempotencyGuard } from '../idempotency/idempotencyGuard.js';
+import { ProjectionRunner } from '../projections/projectionRunner.js';
+import type { ReplayReport } from '../replay/replay.js';
+import { type AppReplayOptions, replayInto } from './appReplay.js';
+import { type BrokerLink, openBrokerLink } from './brokerLink.js';
+import { consoleLogger } from './consoleLogger.js';
+import { ConsumerRunner } from './consumerRunner.js';
+import {
+  checkOptions,
+  type Declarations,
+  type Declared,
+  declarationsOf,
+  type FoldlogOptions,
+} from './foldlogOptions.js';
+import type { GroupLag } from './groupLag.js';
+import { HandlerContainer } from './handlerContainer.js';
+import { HandlerPipeline } from './handlerPipeline.js';
+import { openClaims } from './idempotencyClaims.js';
+import { projectionDefinitionOf } from './projectionDefinition.js';
+import { ProjectionHandle } from './projectionHandle.js';
+
+/** The parts of a running application. */
+interface Parts {
+  options: FoldlogOptions;
+  declarations: Declarations;
+  clock: Clock;
+  logger: Logger;
+  link: BrokerLink;
+  codec: EventCodec;
+  log: EventLog;
+  reader: EventReader;
+  topics: EventTopics;
+  store: EventStore;
+  producer: Producer;
+  container: HandlerContainer;
+  database: () => Promise<SqliteDatabase>;
+  guard: () => Promise<IdempotencyGuard>;
+}
+
+/** A running application. Made by {@link Foldlog.start}; handlers may ask the container for it. */
+export class Foldlog {
+  readonly #lifecycle: Lifecycle;
+  readonly #parts: Parts;
+  readonly #aggregates = new Map<AggregateClass, unknown>();
+  readonly #deciders = new Map<object, Map<string, unknown>>();
+  readonly #projections = new Map<HandlerClass, ProjectionHandle>();
+  readonly #consumers: ConsumerRunner[] = [];
+  readonly #runners: ProjectionRunner[] = [];
+
+  /** Applications are made by {@link Foldlog.start}; open so that the class can be a token of the container. */
+  constructor(lifecycle: Lifecycle, parts: Parts) {
+    this.#lifecycle = lifecycle;
+    this.#parts = parts;
+  }
+
+  /**
+   * Starts an embedded broker on `store`, or connects to the cluster at `namesrv`; makes the event topics of the
+   * aggregates; starts consumers and projections. A consumer of a topic that does not exist yet waits for it.
+   *
+   * @throws OptionsError for wrong options and declarations; FoldlogError STORE_LOCKED, PORT_TAKEN, CORRUPTION,
+   * CONNECT_FAILED, GUARD_UNAVAILABLE. Nothing stays open then.
+   * @example await using app = await Foldlog.start({ store: './data', handlers: [Order, Billing, OrderSummary] });
+   */
+  static async start(options: FoldlogOptions): Promise<Foldlog> {
+    checkOptions(options);
+    const declarations = declarationsOf(options);
+    const codec = new EventCodec(declarations.eventClasses);
+    const lifecycle = new Lifecycle('application');
+    let app: Foldlog | undefined;
+    await lifecycle.start(async (closes) => {
+      const parts = await openParts(options, declarations, codec, closes);
+      app = new Foldlog(lifecycle, parts);
+      await app.#startHandlers(closes);
+    });
+    if (!app) throw new OptionsError('the application was stopped while it started');
+    return app;
+  }
+
+  /** `host:port` of the name servers; of an embedded broker without `listen` a name that only this process knows. */
+  get namesrvAddr(): string {
+    return this.#parts.link.namesrvAddr;
+  }
+
+  /** `host:port` of the embedded broker; undefined on a cluster. */
+  get brokerAddr(): string | undefined {
+    return this.#parts.link.brokerAddr;
+  }
+
+  /** Appends to and reads from event streams. */
+  get eventStore(): EventStore {
+    return this.#parts.store;
+  }
+
+  /** Sends plain messages. Event topics take events only. */
+  get producer(): Producer {
+    return this.#parts.producer;
+  }
+
+  /** For producers and consumers of `foldlog/client` on the same connections. Closed by {@link stop}. */
+  get session(): Session {
+    return this.#parts.link.session;
+  }
+
+  /** The aggregates of a class that is among the handlers. */
+  aggregate<A extends AggregateRoot>(aggregateClass: AggregateClass<A>): AggregateStore<A> {
+    let found = this.#aggregates.get(aggregateClass) as AggregateStore<A> | undefined;
+    if (!found) {
+      aggregateFactsOf(aggregateClass);
+      this.#assertHandler(aggregateClass, this.#parts.declarations.aggregates);
+      const { store, reader, options } = this.#parts;
+      found = new AggregateStore({ aggregateClass, store, reader, ...cacheOf(options) });
+      this.#aggregates.set(aggregateClass, found);
+    }
+    return found;
+  }
+
+  /** The streams of a decider. Its event classes must be known: handled somewhere, or listed in `events`. */
+  decider<Command, State>(
+    functions: Decider<Command, State>,
+    options: DeciderStreamOptions,
+  ): DeciderStore<Command, State> {
+    const name = `${options.topic}/${options.stream}`;
+    const known = this.#deciders.get(functions) ?? new Map<string, unknown>();
+    this.#deciders.set(functions, known);
+    let found = known.get(name) as DeciderStore<Command, State> | undefined;
+    if (!found) {
+      const { store, reader } = this.#parts;
+      found = new DeciderStore({ decider: functions, options, store, reader, ...cacheOf(this.#parts.options) });
+      known.set(name, found);
+    }
+    return found;
+  }
+
+  /** A projection that is among the handlers. */
+  projection(projectionClass: HandlerClass): ProjectionHandle {
+    const found = this.#projections.get(projectionClass);
+    if (!found) {
+      throw new OptionsError(`${projectionClass.name} is not among the projections of this application`, {
+        class: projectionClass.name,
+      });
+    }
+    return found;
+  }
+
+  /**
+   * Runs a part of the log again: into a projection on a fresh database, a consumer that agrees to it, or a function.
+   * `from <= time < to`. Live consumers and projections go on untouched.
+   *
+   * @example await app.replay({ projection: OrderSummary, database: './march.db', by: 'occurred', to: '2026-04-01' });
+   */
+  replay(options: AppReplayOptions): Promise<ReplayReport> {
+    this.#lifecycle.assertRunning();
+    const { declarations, link, container, guard, clock, logger } = this.#parts;
+    return replayInto(options, {
+      session: link.session,
+      eventClasses: declarations.eventClasses,
+      resolve: (handlerClass) => container.resolve(handlerClass),
+      guard,
+      clock,
+      logger,
+    });
+  }
+
+  /** How far each consumer group and projection of this application is behind the log, by the queues it has here. */
+  async lag(): Promise<GroupLag[]> {
+    this.#lifecycle.assertRunning();
+    const projections = this.#runners.map(async (runner): Promise<GroupLag> => {
+      const { behind, queues } = await runner.lag();
+      return { group: runner.group, behind, unassigned: 0, end: queues.reduce((sum, one) => sum + one.endOffset, 0) };
+    });
+    return Promise.all([...this.#consumers.map((runner) => runner.lag()), ...projections]);
+  }
+
+  /** Ends running handlers, records what was consumed, closes everything. A second call returns the same promise. */
+  stop(): Promise<void> {
+    return this.#lifecycle.stop();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  #assertHandler(handlerClass: AggregateClass, known: readonly AggregateClass[]): void {
+    if (known.includes(handlerClass)) return;
+    throw new OptionsError(`${handlerClass.name} is not among the handlers of this application: add it`, {
+      class: handlerClass.name,
+    });
+  }
+
+  async #startHandlers(closes: CloseStack): Promise<void> {
+    const { declarations, container, store, producer, topics } = this.#parts;
+    container.bindValue(Foldlog, this);
+    container.bindValue(EventStore, store);
+    container.bindValue(Producer, producer);
+    for (const topic of new Set(declarations.aggregates.map((one) => aggregateFactsOf(one).topic))) {
+      await topics.prepare(topic);
+    }
+    for (const declared of declarations.projections) await this.#startProjection(declared, closes);
+    for (const { handlerClass, facts } of declarations.consumers) {
+      await this.#startConsumer(facts, await container.resolve(handlerClass), closes);
+    }
+  }
+
+  async #startConsumer(facts: ConsumerFacts, handler: object, closes: CloseStack): Promise<void> {
+    const { codec, log, link, topics, clock, logger } = this.#parts;
+    const guard = facts.handlers.some(({ idempotent }) => idempotent) ? await this.#parts.guard() : undefined;
+    for (const { ttlMillis } of facts.handlers) if (ttlMillis !== undefined) guard?.assertTtl(ttlMillis);
+    const generationOf = (brokerName: string) => log.generationOf(brokerName);
+    const pipeline = new HandlerPipeline({ facts, handler, codec, guard, generationOf, logger });
+    const runner = new ConsumerRunner({
+      facts,
+      listener: (messages, context) => pipeline.consume(messages, context),
+      session: link.session,
+      log,
+      topics,
+      offsetDirectory: link.offsetDirectory,
+      clock,
+      logger,
+    });
+    closes.push(() => runner.stop());
+    await runner.start();
+    this.#consumers.push(runner);
+  }
+
+  async #startProjection({ handlerClass, facts }: Declared<ProjectionFacts>, closes: CloseStack): Promise<void> {
+    const { codec, container, link, clock, logger } = this.#parts;
+    const handler = await container.resolve(handlerClass);
+    const database = await this.#parts.database();
+    const definition = projectionDefinitionOf(facts, handler);
+    const runner = new ProjectionRunner({ session: link.session, codec, database, definition, clock, logger });
+    closes.push(() => runner.stop());
+    await runner.start();
+    this.#runners.push(runner);
+    this.#projections.set(handlerClass, new ProjectionHandle({ runner, database }));
+  }
+}
+
+async function openParts(
+  options: FoldlogOptions,
+  declarations: Declarations,
+  codec: EventCodec,
+  closes: CloseStack,
+): Promise<Parts> {
+  const { clock = systemClock, logger = consoleLogger } = options;
+  const link = await openBrokerLink(options, { clock, logger }, closes);
+  const { session } = link;
+  const container = new HandlerContainer(options.container);
+  closes.push(() => container.close());
+  const database = databaseOpener(options, closes);
+  const guard = guardOpener(options, { database, clock, logger }, closes);
+  const log = new EventLog({ session, clock, logger, ...repeatOf(options) });
+  closes.push(() => log.close());
+  const reader = new EventReader({ log, codec });
+  const topics = new EventTopics({ session, clock });
+  const store = new EventStore({ log, reader, codec, clock, topics });
+  const producer = new Producer({ session });
+  closes.push(() => producer.close());
+  const made = { codec, log, reader, topics, store, producer, container, database, guard };
+  return { options, declarations, clock, logger, link, ...made };
+}
+
+/** Opens the guard when something first needs it. */
+function guardOpener(
+  options: FoldlogOptions,
+  parts: Pick<Parts, 'clock' | 'database' | 'logger'>,
+  closes: CloseStack,
+): () => Promise<IdempotencyGuard> {
+  let opening: Promise<IdempotencyGuard> | undefined;
+  const open = async () => {
+    const { clock, logger } = parts;
+    const claims = await openClaims({ redis: options.redis, ...parts });
+    closes.push(() => claims.close());
+    return new IdempotencyGuard({ claims, clock, logger, ...options.guard });
+  };
+  return () => {
+    opening ??= open();
+    return opening;
+  };
+}
+
+/** Opens the database when something first needs it. */
+function databaseOpener({ store, database: file }: FoldlogOptions, closes: CloseStack): () => Promise<SqliteDatabase> {
+  let opening: Promise<SqliteDatabase> | undefined;
+  const open = async () => {
+    const path = file ?? (store === undefined ? undefined : joinPath(store, 'app.db'));
+    if (path === undefined) {
+      throw new OptionsError('database must be given with namesrv: projections and the embedded guard live there');
+    }
+    const { SqliteDatabase: Database } = await import('../database/sqliteDatabase.js');
+    const database = Database.open(path);
+    closes.push(() => database.close());
+    return database;
+  };
+  return () => {
+    opening ??= open();
+    return opening;
+  };
+}
+
+const cacheOf = ({ aggregateCache }: FoldlogOptions) => (aggregateCache === undefined ? {} : { cache: aggregateCache });
+const repeatOf = ({ repeatForMillis }: FoldlogOptions) => (repeatForMillis === undefined ? {} : { repeatForMillis });

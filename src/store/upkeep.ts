@@ -1,0 +1,135 @@
+/**
+ * What is done beside appending and reading, on a clock: each second the queue and index entries that wait in memory are
+ * written and the synced mark is made durable; every ten seconds, or when the log has grown much, queues and index are
+ * synced and the durable mark and the checkpoint advance. One round at a time.
+ *
+ * The durable mark never passes the synced end of the log, so that after a crash what it names lies below the log's end.
+ */
+import type { Clock, Timer } from '../base/clock.js';
+import type { CommitLogOffset, TimestampMillis } from '../base/flavours.js';
+import type { CheckpointFile } from './checkpoint.js';
+import type { ConsumeQueues } from './consumeQueues.js';
+import type { Dispatch } from './dispatch.js';
+import type { Flush } from './flush.js';
+import type { KeyIndex } from './keyIndex.js';
+import type { Marks, SyncedMarkFile } from './marks.js';
+import { isNoRoom, type Writability } from './writability.js';
+
+const ROUND_MILLIS = 1_000;
+const DURABLE_MILLIS = 10_000;
+const DURABLE_BYTES = 128 * 1024 * 1024;
+
+export interface UpkeepParts {
+  clock: Clock;
+  flush: Flush;
+  queues: ConsumeQueues;
+  keyIndex: KeyIndex;
+  dispatch: Dispatch;
+  marks: Marks;
+  syncedMark: SyncedMarkFile;
+  checkpoint: CheckpointFile;
+  writability: Writability;
+  atEndOfTurn: (action: () => void) => void;
+  /** Store time of the last synced record, for the checkpoint. */
+  lastSyncedTime: () => TimestampMillis;
+}
+
+export class Upkeep {
+  readonly #parts: UpkeepParts;
+  #timer: Timer | undefined;
+  #round: Promise<void> | undefined;
+  #durablePosition: CommitLogOffset;
+  #durableAt: number;
+
+  constructor(parts: UpkeepParts) {
+    this.#parts = parts;
+    this.#durablePosition = parts.flush.visibleEnd;
+    this.#durableAt = parts.clock.monotonic();
+  }
+
+  start(): void {
+    this.#timer = this.#parts.clock.every(ROUND_MILLIS, () => {
+      this.#round ??= this.#runRound().finally(() => {
+        this.#round = undefined;
+      });
+    });
+  }
+
+  /** Ends the rounds; one that is under way runs to its end. */
+  async stop(): Promise<void> {
+    this.#timer?.cancel();
+    await this.#round;
+  }
+
+  /** The last round, when nothing is appended any more: everything to disk. Throws system errors. */
+  finish(): void {
+    const { queues, keyIndex, syncedMark } = this.#parts;
+    queues.write();
+    queues.syncNow();
+    keyIndex.closeNow();
+    const end = this.#parts.flush.syncedEnd;
+    const index = keyIndex.mark(end);
+    this.#parts.marks.write('derived', { queuesPosition: end, index });
+    this.#writeCheckpoint(this.#lastDispatched());
+    syncedMark.syncNow();
+  }
+
+  async #runRound(): Promise<void> {
+    const { writability, queues, keyIndex, syncedMark } = this.#parts;
+    if (writability.failure) return;
+    try {
+      queues.write();
+      keyIndex.write();
+      if (syncedMark.isDirty) await syncedMark.sync();
+      while (keyIndex.hasFinishing && !writability.failure) {
+        await keyIndex.finishSlice();
+        await new Promise<void>((resolve) => this.#parts.atEndOfTurn(resolve));
+      }
+      if (this.#isDurableDue()) await this.#advance();
+    } catch (error) {
+      if (isNoRoom(error)) writability.missRoom('writing queues and index', error);
+      else writability.fail('writing queues and index', error);
+    }
+  }
+
+  #isDurableDue(): boolean {
+    const { clock, flush } = this.#parts;
+    const grown = flush.visibleEnd - this.#durablePosition;
+    return grown > 0 && (grown >= DURABLE_BYTES || clock.monotonic() - this.#durableAt >= DURABLE_MILLIS);
+  }
+
+  async #advance(): Promise<void> {
+    const { flush, queues, keyIndex, marks, clock } = this.#parts;
+    this.#durableAt = clock.monotonic();
+    await flush.syncAll();
+    // Taken together, without a pause between them: everything visible is in the queues' memory or files.
+    const position = Math.min(flush.visibleEnd, flush.syncedEnd);
+    const dispatched = this.#lastDispatched();
+    queues.write();
+    await queues.sync();
+    const index = await keyIndex.sync(position);
+    marks.write('derived', { queuesPosition: position, index });
+    this.#writeCheckpoint(dispatched);
+    this.#durablePosition = position;
+  }
+
+  #lastDispatched(): { commitLogOffset: CommitLogOffset; storeTimestamp: TimestampMillis } | undefined {
+    const { dispatch, flush } = this.#parts;
+    const last = dispatch.lastRecord;
+    return last && last.commitLogOffset < flush.syncedEnd ? last : undefined;
+  }
+
+  #writeCheckpoint(
+    dispatched: { commitLogOffset: CommitLogOffset; storeTimestamp: TimestampMillis } | undefined,
+  ): void {
+    const { checkpoint, keyIndex, lastSyncedTime } = this.#parts;
+    checkpoint.values.physicMsgTimestamp = Math.max(checkpoint.values.physicMsgTimestamp, lastSyncedTime());
+    if (dispatched) {
+      checkpoint.values.logicsMsgTimestamp = dispatched.storeTimestamp;
+      checkpoint.values.logicsPhysicalOffset = dispatched.commitLogOffset;
+    }
+    const indexed = keyIndex.lastFinishedEndTimestamp;
+    if (indexed !== undefined) checkpoint.values.indexMsgTimestamp = indexed;
+    checkpoint.write();
+  }
+}

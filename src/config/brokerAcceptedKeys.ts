@@ -106,6 +106,9 @@ const recovery = accepted('recovery always checks checksums, and the index is al
 });
 
 const retention = accepted('this version keeps every commit log file', {
+  fileReservedTime: 72,
+  deleteWhen: '04',
+  diskMaxUsedSpaceRatio: 75,
   cleanFileForciblyEnable: true,
   cleanResourceInterval: 10_000,
   deleteCommitLogFilesInterval: 100,

@@ -52,15 +52,6 @@ export const BROKER_KEYS = {
   maxHashSlotNum: whole(5_000_000, 'hash slots of an index file', { min: 1 }),
   maxIndexNum: whole(20_000_000, 'entries of an index file', { min: 2 }),
   maxMessageSize: whole(4_194_304, 'largest message body, bytes', { min: 1, max: 16_000_000 }),
-  fileReservedTime: whole(72, 'age at which a commit log file may be deleted, hours'),
-  deleteWhen: text('04', 'hours of the day at which expired files are deleted, separated by ;', {
-    allowed: 'hours 00 to 23, separated by ;',
-    test: (value) => value.split(';').every((hour) => /^\s*([01]?\d|2[0-3])\s*$/.test(hour)),
-  }),
-  diskMaxUsedSpaceRatio: whole(75, 'disk usage in percent above which expired files are deleted at once', {
-    min: 10,
-    max: 95,
-  }),
   messageDelayLevel: text(
     '1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h',
     'delay of each level from 1 on',

@@ -51,8 +51,10 @@ describe('broker configuration', () => {
         'flushDiskType = SYNC_FLUSH',
       ].join('\n'),
     );
-    expect(config).toMatchObject({ fileReservedTime: 48, flushDiskType: 'SYNC_FLUSH', brokerName: 'broker-a' });
-    expect(warnings).toEqual([]);
+    expect(config).toMatchObject({ flushDiskType: 'SYNC_FLUSH', brokerName: 'broker-a' });
+    // Nothing is deleted in this version, and a file that asks for it is told so.
+    expect(warnings).toHaveLength(2);
+    expect(warnings.join('\n')).toMatch(/deleteWhen.*keeps every commit log file\n.*fileReservedTime/);
   });
 
   it('differs from RocketMQ in these defaults only where the embedded use needs it', () => {
@@ -80,7 +82,6 @@ describe('broker configuration', () => {
     ['listenPort=1e3', 'a whole number from 0 to 65535'],
     ['longPollingEnable=yes', 'true or false'],
     ['flushDiskType=SOMETIMES', 'ASYNC_FLUSH or SYNC_FLUSH'],
-    ['deleteWhen=24', 'hours 00 to 23, separated by ;'],
     ['messageDelayLevel=1s 5x', 'up to 100 delays such as "1s 5s 1m 2h 1d"'],
     ['namesrvAddr=localhost', 'addresses HOST:PORT, separated by ;'],
     ['brokerName=', 'a name without blanks'],

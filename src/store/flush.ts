@@ -152,15 +152,6 @@ export class Flush {
   }
 
   async #syncWhileNeeded(): Promise<void> {
-    try {
-      await this.#syncRounds();
-    } finally {
-      // In the same synchronous step as the last look at what waits: nobody is left behind.
-      this.#isSyncing = false;
-    }
-  }
-
-  async #syncRounds(): Promise<void> {
     const { commitLog, writability } = this.#parts;
     while (!writability.failure && (this.#waiting.length > 0 || this.#syncWaiters.length > 0)) {
       // Read before the sync begins: what is written while it runs belongs to the next one.
@@ -169,13 +160,14 @@ export class Flush {
       try {
         await commitLog.sync();
         this.#parts.onSynced(end, last);
+        this.#synced(end);
       } catch (error) {
         this.#fail('syncing the commit log', error);
-        return;
       }
-      this.#synced(end);
       this.#fillAhead();
     }
+    // In the same synchronous step as the last look at what waits: nobody is left behind.
+    this.#isSyncing = false;
   }
 
   #synced(end: CommitLogOffset): void {

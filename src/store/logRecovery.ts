@@ -93,7 +93,6 @@ export function findLogEnd(
   const reason = isCut ? 'the last append is not whole' : found.reason;
   const decision = decide({ found: kind, position: end < markPosition ? 'BELOW_MARK' : 'ABOVE_MARK' });
   if (decision === 'REFUSE') throw damage(segments, end, reason);
-  if (process.env.DBG) console.log("FOUND", from, markPosition, found, append.start, isCut, end, decision);
   const last = isCut ? beforeAppend : lastAt;
   return { end, decision, reason, last: last === undefined ? lastBefore : identifyRecord(segments, last) };
 }

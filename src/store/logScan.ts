@@ -1,12 +1,13 @@
 /**
  * Walks the commit log forwards, record by record, and says where and why it ends. Used by recovery and by the offline
  * check; changes nothing. A record counts when size, magic, parts and body CRC fit and it lies where it says it lies
- * (upstream: `CommitLog#checkMessageAndReturnSize`).
+ * (upstream: `CommitLog#checkMessageAndReturnSize`). Differs from RocketMQ: a record whose text is torn ends the log too.
  */
 import { messageOf } from '../base/errors.js';
 import type { CommitLogOffset } from '../base/flavours.js';
 import type { StoredMessage } from '../protocol/message.js';
 import { decodeRecord, recordShapeAt } from '../protocol/messageRecord.js';
+import { hasLostSector } from './recordView.js';
 import type { Segment } from './segment.js';
 
 const WINDOW_BYTES = 1024 * 1024;
@@ -90,6 +91,9 @@ function scanSegment(
     }
     if (message.commitLogOffset !== position) {
       return end('MISPLACED', position, `the record here says it lies at ${message.commitLogOffset}`);
+    }
+    if (verifyCrc && hasLostSector(whole.bytes, whole.at, shape.sizeBytes, position - segment.start)) {
+      return end('TORN', position, 'a sector of its topic or properties is missing');
     }
     visit(message);
     position += shape.sizeBytes;

@@ -36,6 +36,29 @@ export function recordStoreTimestamp(record: Buffer): TimestampMillis {
 /** How many bytes from a record's start hold its store timestamp, whatever its hosts. */
 export const STORE_TIMESTAMP_PREFIX_BYTES = RECORD_AT.BORN_HOST + 20 + 8;
 
+const SECTOR_BYTES = 512;
+
+/**
+ * Is a sector's worth of this record missing, that is, zero? The body's CRC covers the body alone, and lost pieces of
+ * the fixed part make the lengths disagree; what is left is a sector that holds topic and properties, which are text.
+ * `fileOffset` is where the record starts in its file, whose sectors a device writes whole or not at all.
+ */
+export function hasLostSector(source: Buffer, at: number, sizeBytes: number, fileOffset: number): boolean {
+  const sysFlag = source.readInt32BE(at + RECORD_AT.SYS_FLAG);
+  const hostsBytes = (sysFlag & SYS_FLAG.BORN_HOST_V6 ? 20 : 8) + (sysFlag & SYS_FLAG.STORE_HOST_V6 ? 20 : 8);
+  const bodyLengthAt = RECORD_AT.BORN_HOST + hostsBytes + 8 + 12;
+  let from = bodyLengthAt + 4 + source.readInt32BE(at + bodyLengthAt);
+  while (from < sizeBytes) {
+    const sectorEnd = from + SECTOR_BYTES - ((fileOffset + from) % SECTOR_BYTES);
+    const to = Math.min(sizeBytes, sectorEnd);
+    let isZero = true;
+    for (let index = from; index < to && isZero; index += 1) isZero = source[at + index] === 0;
+    if (isZero) return true;
+    from = to;
+  }
+  return false;
+}
+
 function partsOf(record: Buffer): { topic: string; propertiesText: string } {
   const hosts = hostBytes(record);
   const bodyLengthAt = RECORD_AT.BORN_HOST + hosts.born + 8 + hosts.store + 12;

@@ -5,6 +5,7 @@
  * Two ends are told apart. `abort` ends pulling and handing out, but what a running listener settles still counts.
  * After `detach` nothing counts any more: the queue may already belong to another consumer.
  */
+import { sharedAbortController } from '../base/abort.js';
 import { type Clock, delay } from '../base/clock.js';
 import type { QueueOffset } from '../base/flavours.js';
 import type { MessageQueue } from '../protocol/message.js';
@@ -13,7 +14,7 @@ import { ProcessQueue, type ProcessQueueLimits } from './processQueue.js';
 export class AssignedQueue {
   readonly queue: MessageQueue;
   readonly #limits: ProcessQueueLimits;
-  readonly #abort = new AbortController();
+  readonly #abort = sharedAbortController();
   #processQueue: ProcessQueue;
   #nextOffset: QueueOffset;
   #wake: (() => void) | undefined;

@@ -6,6 +6,7 @@
  * with the same append id, which is stored once however often it comes, until the broker answers or the time is up;
  * only then OUTCOME_UNKNOWN is thrown. Nothing is ever decided again before the outcome is known.
  */
+import { sharedAbortController } from '../base/abort.js';
 import { type Clock, delay } from '../base/clock.js';
 import {
   BrokerError,
@@ -78,7 +79,7 @@ export class EventLog {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #repeatForMillis: number;
-  readonly #closing = new AbortController();
+  readonly #closing = sharedAbortController();
   /** The highest position seen of each broker's log, of its newest generation seen. */
   readonly #seen = new Map<string, EventLogPosition>();
 

@@ -3,6 +3,7 @@
  * the default mode: ordered on event topics, where a failure holds the queue so that events of a stream never overtake
  * each other; concurrent on others.
  */
+import { sharedAbortController } from '../base/abort.js';
 import { type Clock, delay } from '../base/clock.js';
 import { isFoldlogError, messageOf } from '../base/errors.js';
 import type { QueueOffset } from '../base/flavours.js';
@@ -35,7 +36,7 @@ export interface ConsumerRunnerParts {
 
 export class ConsumerRunner {
   readonly #parts: ConsumerRunnerParts;
-  readonly #stopping = new AbortController();
+  readonly #stopping = sharedAbortController();
   #consumer: PushConsumer | undefined;
   #waiting: Promise<void> = Promise.resolve();
 

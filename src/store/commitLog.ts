@@ -32,7 +32,7 @@ export class CommitLog {
   readonly #dirty = new Set<Segment>();
   #hasNewName = false;
   #filledEnd = 0;
-  readonly #zeros = Buffer.alloc(FILL_STEP_BYTES);
+  #zeros: Buffer | undefined;
   readonly #block = { bytes: Buffer.allocUnsafeSlow(READ_BYTES), start: 0, length: 0 };
 
   /** `last` is the start of the last record below `end`. */
@@ -165,6 +165,7 @@ export class CommitLog {
     const target = Math.min(segment.end, this.#appendedEnd + FILL_AHEAD_BYTES);
     if (from >= target) return true;
     const length = Math.min(FILL_STEP_BYTES, segment.end - from);
+    this.#zeros ??= Buffer.alloc(FILL_STEP_BYTES);
     segment.write(this.#zeros, 0, length, from);
     this.#dirty.add(segment);
     this.#filledEnd = from + length;
@@ -179,6 +180,7 @@ export class CommitLog {
     if (position < this.minOffset || length <= 0 || position + length > this.#appendedEnd) return undefined;
     const chunk = this.#tail.find(position);
     if (chunk && position - chunk.start + length <= chunk.length) {
+      chunk.isShared = true;
       return chunk.buffer.subarray(position - chunk.start, position - chunk.start + length);
     }
     const segment = this.#segments.find(position);
@@ -191,7 +193,10 @@ export class CommitLog {
   readRecord(position: CommitLogOffset): Buffer | undefined {
     if (position < this.minOffset || position >= this.#appendedEnd) return undefined;
     const chunk = this.#tail.find(position);
-    if (chunk) return recordIn(chunk.buffer, position - chunk.start, chunk.length, position);
+    if (chunk) {
+      chunk.isShared = true;
+      return recordIn(chunk.buffer, position - chunk.start, chunk.length, position);
+    }
     if (position >= this.#writtenEnd) return undefined;
     const block = this.#block;
     if (position < block.start || position + RECORD_AT.SYS_FLAG > block.start + block.length) this.#readBlock(position);

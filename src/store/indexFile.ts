@@ -275,6 +275,22 @@ export class IndexFile {
     this.#settleTail();
   }
 
+  /** What the header would say if only the records below the position were indexed. */
+  headerBelow(commitLogOffset: CommitLogOffset): IndexHeader {
+    const header = { ...this.header };
+    const entry: IndexEntry = { keyHash: 0, commitLogOffset: 0, timeDiffSeconds: 0, previous: 0 };
+    while (header.indexCount > FIRST_ENTRY) {
+      this.readEntry(header.indexCount - 1, entry);
+      if (entry.commitLogOffset < commitLogOffset) break;
+      header.indexCount -= 1;
+    }
+    if (header.indexCount === FIRST_ENTRY) return emptyIndexHeader();
+    if (header.indexCount === this.header.indexCount) return header;
+    header.endPhyOffset = entry.commitLogOffset;
+    header.endTimestamp = header.beginTimestamp + entry.timeDiffSeconds * 1000;
+    return header;
+  }
+
   /** Rebuilds the slot table from the entries; what the file's own slots say does not count. */
   rebuildSlots(): void {
     const slots = new Int32Array(this.#sizes.maxHashSlotNum);
@@ -334,7 +350,7 @@ export class IndexFile {
         tail = grown;
       }
     }
-    tail ??= Buffer.allocUnsafeSlow(TAIL_ENTRIES * INDEX_ENTRY_BYTES);
+    tail ??= Buffer.allocUnsafeSlow(Math.min(TAIL_ENTRIES, this.#sizes.maxIndexNum) * INDEX_ENTRY_BYTES);
     this.#tail = tail;
     return tail;
   }

@@ -180,7 +180,8 @@ export class KeyIndex {
     const file = finishing ?? this.#index.at(-1);
     if (!file) return undefined;
     const position = finishing ? Math.min(finishing.header.endPhyOffset, writtenEnd) : writtenEnd;
-    return { file: file.name, header: { ...file.header }, position };
+    // Counted now: after a crash the entries beyond may be anything.
+    return { file: file.name, header: file.headerBelow(position), position };
   }
 
   /** Everything to disk, slots included; for the stop. */
@@ -225,7 +226,7 @@ export class KeyIndex {
 
   /**
    * Goes back to a durable mark: files before the named one are whole, of it the marked entries are, everything after
-   * is removed, and so are entries of records at or after the mark's position. False when the files do not fit the mark.
+   * is removed. False when the files do not fit the mark.
    */
   restore(mark: IndexMark): boolean {
     const at = this.#index.findIndex((file) => file.name === mark.file);
@@ -235,7 +236,6 @@ export class KeyIndex {
     const file = this.#file(mark.file, { ...mark.header });
     this.#index[at] = file;
     file.rebuildSlots();
-    this.dropFrom(mark.position);
     const newest = this.#index.at(-1);
     if (newest?.isFull) {
       newest.openForWriting(false);

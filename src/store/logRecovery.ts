@@ -211,8 +211,8 @@ export class LogRepair {
 
 /** Bytes from the position to the last one that is not zero, as far as it pays to look. */
 function lengthOfTail(segment: Segment, from: CommitLogOffset): number {
-  const piece = Buffer.allocUnsafe(PIECE_BYTES);
-  const zeros = Buffer.alloc(PIECE_BYTES);
+  const piece = Buffer.allocUnsafe(Math.min(PIECE_BYTES, segment.sizeBytes));
+  const zeros = Buffer.alloc(piece.length);
   let length = 0;
   for (let position = from; position < segment.end; position += piece.length) {
     const count = segment.read(piece, 0, Math.min(piece.length, segment.end - position), position);

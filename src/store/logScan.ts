@@ -104,12 +104,13 @@ function scanSegment(
 /** A stretch of a segment in memory that moves on as it is asked for later bytes. */
 class Window {
   readonly #segment: Segment;
-  #bytes: Buffer = Buffer.allocUnsafeSlow(WINDOW_BYTES);
+  #bytes: Buffer;
   #start = 0;
   #length = 0;
 
   constructor(segment: Segment) {
     this.#segment = segment;
+    this.#bytes = Buffer.allocUnsafeSlow(Math.min(WINDOW_BYTES, segment.sizeBytes));
   }
 
   at(position: number, length: number): { bytes: Buffer; at: number } {

@@ -1,7 +1,8 @@
 /**
  * The newest bytes of the log in memory: the chunks that appends are encoded into, kept for readers near the end and
  * bounded in bytes. A chunk lies in one segment, its bytes are contiguous in the log, and records never span chunks.
- * Chunks that hold bytes not yet written are never dropped. A buffer is never used twice, so that views of it stay true.
+ * Chunks that hold bytes not yet written are never dropped. The buffer of a dropped chunk is used again only when nobody
+ * was given a view of it, so that views stay true.
  */
 import { assert } from '../base/assert.js';
 
@@ -14,12 +15,15 @@ export interface Chunk {
   /** Bytes that hold records, and how many of them are with the operating system. */
   length: number;
   writtenLength: number;
+  /** Has a reader been given a view of the buffer? */
+  isShared: boolean;
 }
 
 export class TailCache {
   readonly #bytesMax: number;
   readonly #chunks: Chunk[] = [];
   #bytes = 0;
+  #spare: Buffer | undefined;
 
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
@@ -34,8 +38,7 @@ export class TailCache {
     const last = this.last;
     assert(!last || start >= last.start + last.length, 'chunks follow each other');
     const capacity = Math.max(sizeBytes, Math.min(CHUNK_BYTES, leftInSegment));
-    // Not from Node's pool: the chunk is written from here, and its unused part is never read.
-    const chunk = { buffer: Buffer.allocUnsafeSlow(capacity), start, length: 0, writtenLength: 0 };
+    const chunk = { buffer: this.#buffer(capacity), start, length: 0, writtenLength: 0, isShared: false };
     this.#chunks.push(chunk);
     this.#bytes += capacity;
     this.#evict();
@@ -76,12 +79,22 @@ export class TailCache {
     last.writtenLength = Math.min(last.writtenLength, last.length);
   }
 
+  /** Fresh memory costs a page fault per 4 KiB: under load the chunks go round instead. */
+  #buffer(sizeBytes: number): Buffer {
+    const spare = this.#spare;
+    if (spare?.length !== sizeBytes) return Buffer.allocUnsafeSlow(sizeBytes);
+    this.#spare = undefined;
+    return spare;
+  }
+
   #evict(): void {
     while (this.#bytes > this.#bytesMax && this.#chunks.length > 1) {
       const oldest = this.#chunks[0];
       if (!isWritten(oldest)) return;
       this.#chunks.shift();
-      this.#bytes -= oldest?.buffer.length ?? 0;
+      if (!oldest) return;
+      this.#bytes -= oldest.buffer.length;
+      if (!oldest.isShared && oldest.buffer.length === CHUNK_BYTES) this.#spare = oldest.buffer;
     }
   }
 }

@@ -1,16 +1,22 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { Broker } from '../../src/broker/broker.js';
 import { defaultBrokerConfig } from '../../src/config/brokerConfig.js';
+import { defaultNamesrvConfig } from '../../src/config/namesrvConfig.js';
+import { NameServer } from '../../src/namesrv/nameServer.js';
 import { decodeTopicConfigTable } from '../../src/protocol/bodies.js';
 import { queryConsumerOffsetHeader, updateConsumerOffsetHeader } from '../../src/protocol/headers/messaging.js';
 import { parseLooseJson } from '../../src/protocol/looseJson.js';
+import { requestCommand } from '../../src/protocol/remotingCommand.js';
 import { REQUEST_CODE } from '../../src/protocol/requestCodes.js';
+import { RESPONSE_CODE } from '../../src/protocol/responseCodes.js';
+import { LocalTransport } from '../../src/remoting/localLink.js';
 import { RemotingClient } from '../../src/remoting/remotingClient.js';
 import { RawClient } from '../support/rawClient.js';
 import {
+  appendEvents,
   bodiesOf,
   messagesOf,
   pull,
@@ -57,6 +63,75 @@ describe('a broker', () => {
     expect(bodiesOf(await pull(two, { topic: 'T' }))).toEqual(['a', 'b', 'c']);
     expect(await committed(two)).toBe('2');
     expect((await send(two, { topic: 'T', body: 'd' })).extFields['queueOffset']).toBe('3');
+  });
+
+  it('keeps what it acknowledged when it is killed: messages, marks, and offsets of no more than five seconds ago', async () => {
+    const { directory, client, clock } = await startTestBroker();
+    const one = client();
+    for (const body of ['a', 'b', 'c']) await send(one, { topic: 'T', body });
+    await appendEvents(one, { events: [{ keys: ['s-1'] }, { keys: ['s-1'] }] });
+    await commit(one, 2);
+    clock.advance(5000);
+    await expect.poll(() => readdirSync(path.join(directory, 'config'))).toContain('consumerOffset.json');
+    await commit(one, 3);
+    await send(one, { topic: 'T', body: 'd' });
+    // What a kill leaves: the files as they lie there.
+    const killed = temporaryDirectory();
+    cpSync(directory, killed, { recursive: true });
+    const second = await startTestBroker({ directory: killed });
+    const two = second.client();
+    expect(bodiesOf(await pull(two, { topic: 'T' }))).toEqual(['a', 'b', 'c', 'd']);
+    expect(await committed(two)).toBe('2');
+    expect((await send(two, { topic: 'Events' })).code).toBe(RESPONSE_CODE.NO_PERMISSION);
+    const next = await appendEvents(two, { events: [{ keys: ['s-1'] }] });
+    expect(next.extFields['versions']).toBe('3');
+  });
+
+  it('registers with a name server in the same process before it is ready', async () => {
+    const nameServer = await NameServer.start({
+      config: defaultNamesrvConfig({ kvConfigPath: path.join(temporaryDirectory(), 'kvConfig.json') }),
+      listen: false,
+    });
+    onTestFinished(() => nameServer.stop());
+    const endpoints = new Map([['names:9876', nameServer.table]]);
+    let isHeld = false;
+    let release = () => {};
+    const transport = new LocalTransport({ endpoints });
+    const { client } = await startTestBroker({
+      transport: {
+        async invoke(address, request, timeoutMillis) {
+          if (isHeld) await new Promise<void>((resolve) => (release = resolve));
+          return transport.invoke(address, request, timeoutMillis);
+        },
+        notify: (address, request) => transport.notify(address, request),
+        isConnected: (address) => transport.isConnected(address),
+        close: () => transport.close(),
+      },
+      config: { namesrvAddr: 'names:9876' },
+    });
+    const names = new LocalTransport({ endpoints });
+    onTestFinished(() => names.close());
+    const route = async (topic: string) => {
+      const request = requestCommand(REQUEST_CODE.GET_ROUTEINFO_BY_TOPIC, { topic });
+      return (await names.invoke('names:9876', request, 3000)).code;
+    };
+    expect(await route('TBW102')).toBe(RESPONSE_CODE.SUCCESS);
+    expect(await route('New')).toBe(RESPONSE_CODE.TOPIC_NOT_EXIST);
+    // The first send to a topic is answered when its route is known.
+    isHeld = true;
+    let isAnswered = false;
+    const sent = send(client(), { topic: 'New' }).then((response) => {
+      isAnswered = true;
+      return response;
+    });
+    await settle();
+    expect(isAnswered).toBe(false);
+    isHeld = false;
+    release();
+    expect((await sent).code).toBe(RESPONSE_CODE.SUCCESS);
+    expect(await route('New')).toBe(RESPONSE_CODE.SUCCESS);
+    await appendEvents(client(), { events: [{ keys: ['s-1'] }] });
+    expect(await route('Events')).toBe(RESPONSE_CODE.SUCCESS);
   });
 
   it('has the topics of a fresh RocketMQ', async () => {

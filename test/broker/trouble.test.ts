@@ -1,4 +1,6 @@
 /** What senders and appenders are told when the disk is slow, full or broken; nothing acknowledged may be missing. */
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { RESPONSE_CODE } from '../../src/protocol/responseCodes.js';
 import { appendEvents, bodiesOf, pull, send, startTestBroker, temporaryDirectory } from '../support/testBroker.js';
@@ -32,6 +34,24 @@ describe('a sync that takes too long', () => {
   });
 });
 
+describe('offset files', () => {
+  it('wait for the sync of what they rest on', async () => {
+    const files = troubledFiles();
+    const { client, clock, directory } = await startTestBroker({ files });
+    const one = client();
+    await send(one, { topic: 'T' });
+    await send(one, { topic: 'T', props: { DELAY: '1' } });
+    files.isSlow = true;
+    await pull(one, { topic: 'T', sysFlag: 5, commitOffset: 1 });
+    await clock.advanceInSteps(20_000, 1000);
+    await settle();
+    const saved = () => readdirSync(path.join(directory, 'config')).filter((name) => /Offset\.json$/.test(name));
+    expect(saved()).toEqual([]);
+    files.release();
+    await expect.poll(saved).toEqual(['consumerOffset.json', 'delayOffset.json']);
+  });
+});
+
 describe('a full disk', () => {
   it('is SERVICE_NOT_AVAILABLE for everybody of the turn, until there is room', async () => {
     const files = troubledFiles();
@@ -55,7 +75,10 @@ describe('a full disk', () => {
     // Room is looked for from time to time.
     await first.clock.advanceInSteps(20_000, 1000);
     expect(await send(one, { topic: 'T', body: 'after' })).toMatchObject({ code: 0, extFields: { queueOffset: '1' } });
-    expect(await appendEvents(one, { events: [{ keys: ['s-1'] }] })).toMatchObject({ code: 0, extFields: { versions: '2' } });
+    expect(await appendEvents(one, { events: [{ keys: ['s-1'] }] })).toMatchObject({
+      code: 0,
+      extFields: { versions: '2' },
+    });
     await first.stop();
     const second = await startTestBroker({ directory });
     expect(bodiesOf(await pull(second.client(), { topic: 'T' }))).toEqual(['before', 'after']);

@@ -7,7 +7,6 @@
  * everything that the offsets rest on.
  */
 import type { Clock } from '../base/clock.js';
-import { messageOf } from '../base/errors.js';
 import type { QueueOffset } from '../base/flavours.js';
 import type { Logger } from '../base/logger.js';
 import type { DataVersion } from '../protocol/bodies.js';
@@ -16,6 +15,7 @@ import { JsonReader, readWhole } from '../protocol/jsonReader.js';
 import { writeFastJson } from '../protocol/looseJson.js';
 import type { MessageStore } from '../store/messageStore.js';
 import type { PersistedTable } from './persistedTable.js';
+import { ProgressFile } from './progressFile.js';
 import { nextDataVersion } from './topics.js';
 
 type QueueOffsets = Map<number, QueueOffset>;
@@ -36,7 +36,7 @@ export interface ConsumerOffsetsParts {
 }
 
 export class ConsumerOffsets {
-  readonly #table: PersistedTable;
+  readonly #file: ProgressFile;
   readonly #store: Pick<MessageStore, 'queueRange' | 'syncLog'>;
   readonly #clock: Clock;
   readonly #logger: Logger;
@@ -48,12 +48,9 @@ export class ConsumerOffsets {
   readonly #resets = new Map<string, QueueOffsets>();
   #version: DataVersion;
   #commits = 0;
-  #isChanged = false;
-  #isFailing = false;
-  #flushing: Promise<void> | undefined;
 
   constructor({ table, store, clock, logger, versionStep }: ConsumerOffsetsParts) {
-    this.#table = table;
+    this.#file = new ProgressFile({ table, store, logger, name: 'consumer offsets', snapshot: () => this.#snapshot() });
     this.#store = store;
     this.#clock = clock;
     this.#logger = logger;
@@ -156,25 +153,7 @@ export class ConsumerOffsets {
 
   /** Replaces the file when something changed. A failure is logged and tried again at the next call. */
   flush(): Promise<void> {
-    this.#flushing ??= this.#flushNow().finally(() => {
-      this.#flushing = undefined;
-    });
-    return this.#flushing;
-  }
-
-  async #flushNow(): Promise<void> {
-    if (!this.#isChanged) return;
-    this.#isChanged = false;
-    const snapshot = this.#snapshot();
-    try {
-      await this.#store.syncLog();
-      await this.#table.saveSoon(snapshot);
-      this.#isFailing = false;
-    } catch (thrown) {
-      this.#isChanged = true;
-      if (!this.#isFailing) this.#logger.error({ reason: messageOf(thrown) }, 'consumer offsets cannot be saved');
-      this.#isFailing = true;
-    }
+    return this.#file.flush();
   }
 
   #snapshot(): object {
@@ -200,7 +179,7 @@ export class ConsumerOffsets {
         const { minOffset, maxOffset } = this.#store.queueRange(topic, queueId);
         const kept = Math.min(Math.max(offset, minOffset), maxOffset);
         if (kept !== offset) {
-          this.#isChanged = true;
+          this.#file.changed();
           this.#logger.warn(
             { key, queueId, offset, kept },
             'recorded consumer offset lies outside its queue: corrected',
@@ -220,7 +199,7 @@ export class ConsumerOffsets {
   }
 
   #countCommit(): void {
-    this.#isChanged = true;
+    this.#file.changed();
     this.#commits += 1;
     if (this.#commits % this.#versionStep === 0) this.#version = nextDataVersion(this.#version, this.#clock.now());
   }

@@ -8,11 +8,16 @@ import type { Files } from '../base/files.js';
 import { joinPath, parentOf } from '../base/files.js';
 import type { CommitLogOffset } from '../base/flavours.js';
 import { ConsumeQueue, QUEUE_ENTRY_BYTES } from './consumeQueue.js';
-import type { DispatchEntry } from './dispatch.js';
 import type { FileHandles } from './fileHandles.js';
 import { listSegments, SegmentList } from './segmentList.js';
+import type { Arrival } from './storeTypes.js';
 
 const SCRATCH_BYTES = 800 * QUEUE_ENTRY_BYTES;
+
+/** One record on its way to its consume queue. */
+export interface DispatchEntry extends Arrival {
+  sizeBytes: number;
+}
 
 export class ConsumeQueues {
   readonly #files: Files;

@@ -9,7 +9,7 @@ import { tagsCodeOf } from '../protocol/javaHash.js';
 import { SYS_FLAG } from '../protocol/message.js';
 import type { MessageProperties } from '../protocol/messageProperties.js';
 import { PROPERTY } from '../protocol/messageProperties.js';
-import type { ConsumeQueues } from './consumeQueues.js';
+import type { ConsumeQueues, DispatchEntry } from './consumeQueues.js';
 import type { Arrival } from './storeTypes.js';
 
 const SCHEDULE_TOPIC = 'SCHEDULE_TOPIC_XXXX';
@@ -20,11 +20,6 @@ export const DEFAULT_DELAY_LEVELS: readonly number[] = [
   ...[1, 5, 10, 30].map((seconds) => seconds * 1000),
   ...[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 30, 60, 120].map((minutes) => minutes * MINUTE),
 ];
-
-/** One record on its way to the consume queues. */
-export interface DispatchEntry extends Arrival {
-  sizeBytes: number;
-}
 
 /** Prepared and rolled back messages take no queue offset and appear in no consume queue. */
 export function isQueued(sysFlag: number): boolean {

@@ -4,7 +4,7 @@
  */
 import type { FoldlogError } from '../base/errors.js';
 import type { CommitLogOffset } from '../base/flavours.js';
-import type { DispatchEntry } from './dispatch.js';
+import type { DispatchEntry } from './consumeQueues.js';
 import type { TurnPromises, VisibleOutcome } from './storeTypes.js';
 
 const nothing = () => {};

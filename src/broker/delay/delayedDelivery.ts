@@ -23,6 +23,7 @@ import type { MessageStore } from '../../store/messageStore.js';
 import type { MessageToStore, TurnPromises } from '../../store/storeTypes.js';
 import type { MessageIntake } from '../messageIntake.js';
 import type { PersistedTable } from '../persistedTable.js';
+import { ProgressFile } from '../progressFile.js';
 import { joinProperties } from '../propertiesText.js';
 import { nextDataVersion } from '../topics.js';
 import type { DelayLevels } from './delayLevels.js';
@@ -60,24 +61,27 @@ export class DelayedDelivery {
   readonly #store: DelayedDeliveryParts['store'];
   readonly #intake: MessageIntake;
   readonly #delays: DelayLevels;
-  readonly #table: PersistedTable;
+  readonly #file: ProgressFile;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #versionStep: number;
   readonly #levels = new Map<number, Level>();
   #version: DataVersion;
   #updates = 0;
-  #isChanged = false;
-  #isFailing = false;
   #isStopped = true;
-  #flushing: Promise<void> | undefined;
 
   /** Loads the offsets and clamps them to the queues. */
   constructor({ store, intake, levels, table, clock, logger, versionStep }: DelayedDeliveryParts) {
     this.#store = store;
     this.#intake = intake;
     this.#delays = levels;
-    this.#table = table;
+    this.#file = new ProgressFile({
+      table,
+      store,
+      logger,
+      name: 'progress of delayed messages',
+      snapshot: () => this.#snapshot(),
+    });
     this.#clock = clock;
     this.#logger = logger;
     this.#versionStep = versionStep;
@@ -158,27 +162,7 @@ export class DelayedDelivery {
 
   /** Replaces the file when something changed. A failure is logged and tried again at the next call. */
   flush(): Promise<void> {
-    this.#flushing ??= this.#flushNow().finally(() => {
-      this.#flushing = undefined;
-    });
-    return this.#flushing;
-  }
-
-  async #flushNow(): Promise<void> {
-    if (!this.#isChanged) return;
-    this.#isChanged = false;
-    const snapshot = this.#snapshot();
-    try {
-      await this.#store.syncLog();
-      await this.#table.saveSoon(snapshot);
-      this.#isFailing = false;
-    } catch (thrown) {
-      this.#isChanged = true;
-      if (!this.#isFailing) {
-        this.#logger.error({ reason: messageOf(thrown) }, 'progress of delayed messages cannot be saved');
-      }
-      this.#isFailing = true;
-    }
+    return this.#file.flush();
   }
 
   #snapshot(): object {
@@ -245,7 +229,7 @@ export class DelayedDelivery {
       await turn?.written;
       level.isFailing = false;
       level.offset = next;
-      this.#isChanged = true;
+      this.#file.changed();
       this.#updates += 1;
       if (this.#updates % this.#versionStep === 0) this.#version = nextDataVersion(this.#version, this.#clock.now());
     }

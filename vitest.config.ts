@@ -14,7 +14,7 @@ export default defineConfig({
           exclude: ['test/interop/**'],
           setupFiles: ['test/support/setup.ts'],
           testTimeout: 30_000,
-          hookTimeout: 60_000,
+          hookTimeout: 180_000,
           pool: 'forks',
         },
       },

@@ -137,6 +137,11 @@ export interface PushConsumerOptions {
   consumeConcurrency?: number;
   /** Default 32. */
   pullBatchSize?: number;
+  /**
+   * Pause before the next pull of a queue that has been read to its end; RocketMQ's pullInterval. Messages come later by
+   * as much, but many at a time, which costs both ends less. A backlog is read without pauses. Default 0.
+   */
+  pullIntervalMillis?: number;
   /** Cached messages per queue at which pulling pauses. Default 1000. */
   pullThresholdForQueue?: number;
   /** Cached bytes per queue at which pulling pauses. Default 100 MiB. */

@@ -6,7 +6,7 @@
  * A loop ends when its queue is aborted; an answer that comes later is thrown away. A failed pull is repeated after
  * one second, or as soon as the broker answers the heartbeat that it gets: it may have been restarted and know no groups.
  */
-import type { Clock } from '../base/clock.js';
+import { type Clock, delay } from '../base/clock.js';
 import { BrokerError, messageOf } from '../base/errors.js';
 import type { QueueOffset } from '../base/flavours.js';
 import type { Logger } from '../base/logger.js';
@@ -50,6 +50,7 @@ export interface PullLoopParts {
   clock: Clock;
   logger: Logger;
   pullBatchSize: number;
+  pullIntervalMillis: number;
   /** Is progress kept by the broker, so that pulls may carry it? */
   commitsWithPull: boolean;
   subscriptionOf(topic: string): SubscriptionData | undefined;
@@ -98,7 +99,7 @@ export class PullLoop {
   }
 
   async #pull(assigned: AssignedQueue): Promise<number> {
-    const { calls, routes, clock, group, pullBatchSize } = this.#parts;
+    const { calls, routes, clock, group, pullBatchSize, pullIntervalMillis } = this.#parts;
     const { queue, processQueue, nextOffset } = assigned;
     const subscription = this.#parts.subscriptionOf(queue.topic);
     const target = routes.subscribeAddress(queue.brokerName, assigned.brokerId);
@@ -138,7 +139,11 @@ export class PullLoop {
     assigned.brokerId = answer.suggestWhichBrokerId;
     assigned.failedPulls = 0;
     assigned.forgottenPulls = 0;
-    return this.#follow(assigned, subscription, answer, clock.monotonic() - startedAt);
+    const pauseMillis = this.#follow(assigned, subscription, answer, clock.monotonic() - startedAt);
+    const isAtEnd = answer.status === 'FOUND' && answer.nextBeginOffset >= answer.maxOffset;
+    // Unlike a pause after a failure, this one is not cut short by the progress of listeners.
+    if (isAtEnd && pullIntervalMillis > 0) await delay(clock, pullIntervalMillis, assigned.signal);
+    return pauseMillis;
   }
 
   #follow(assigned: AssignedQueue, subscription: SubscriptionData, answer: PullAnswer, tookMillis: number): number {

@@ -36,6 +36,7 @@ const DEFAULTS = {
   batchMaxSize: 1,
   concurrency: 20,
   pullBatchSize: 32,
+  pullIntervalMillis: 0,
   thresholdCount: 1000,
   thresholdSizeBytes: 100 * 1024 * 1024,
   span: 2000,
@@ -214,6 +215,7 @@ export class PushConsumer {
     const pullLoop = new PullLoop({
       ...shared,
       pullBatchSize: options.pullBatchSize ?? DEFAULTS.pullBatchSize,
+      pullIntervalMillis: options.pullIntervalMillis ?? DEFAULTS.pullIntervalMillis,
       commitsWithPull: model === 'CLUSTERING' && options.offsetStore === undefined,
       subscriptionOf: (topic) => this.#subscriptions.get(topic),
       isSuspended: () => this.#isSuspended,
@@ -400,6 +402,7 @@ function checkOptions(options: PushConsumerOptions): void {
     ['consumeMessageBatchMaxSize', 1, 1024],
     ['consumeConcurrency', 1, 1000],
     ['pullBatchSize', 1, 1024],
+    ['pullIntervalMillis', 0, 65_535],
     ['pullThresholdForQueue', 1, 65_535],
     ['pullThresholdSizeBytesForQueue', 1024 * 1024, 1024 * 1024 * 1024],
     ['consumeConcurrentlyMaxSpan', 1, 65_535],

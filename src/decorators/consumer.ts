@@ -4,7 +4,14 @@ import { MessageModel } from '../client/clientTypes.js';
 import { kebabCase } from '../eventstore/aggregate.js';
 import { type AnyClass, writeMetadata } from '../eventstore/classMetadata.js';
 import { assertGroup, assertTopic } from '../protocol/names.js';
-import { assertHasHandler, CONSUMER, type ConsumerOptions, makeInjectable, startPointOf } from './handlerMetadata.js';
+import {
+  assertHasHandler,
+  assertPullInterval,
+  CONSUMER,
+  type ConsumerOptions,
+  makeInjectable,
+  startPointOf,
+} from './handlerMetadata.js';
 
 /** Most messages that one fetch for a class may bring; a broker sends no more at once. */
 const BATCH_MAX = 1024;
@@ -33,6 +40,8 @@ export function Consumer(topic: string, options: ConsumerOptions = {}): ClassDec
     if (batch !== undefined && !(Number.isSafeInteger(batch) && batch >= 1 && batch <= BATCH_MAX)) {
       throw refuse(`batch ${batch} must be 1 to ${BATCH_MAX}`);
     }
+    const { pullIntervalMillis } = options;
+    assertPullInterval(pullIntervalMillis, where, target);
     if (maxReconsumeTimes !== undefined && !(Number.isSafeInteger(maxReconsumeTimes) && maxReconsumeTimes >= -1)) {
       throw refuse(`maxReconsumeTimes ${maxReconsumeTimes} must be an integer from 0, or -1 for the default`);
     }
@@ -49,6 +58,7 @@ export function Consumer(topic: string, options: ConsumerOptions = {}): ClassDec
         filter: options.filter,
         mode,
         batch,
+        pullIntervalMillis,
         replay: options.replay ?? 'skip',
         maxReconsumeTimes,
         idempotent: options.idempotent ?? model === MessageModel.CLUSTERING,

@@ -42,6 +42,8 @@ export interface ConsumerOptions {
   idempotent?: boolean;
   /** Messages fetched for the class at once. Default 32 ordered, 1 concurrent. */
   batch?: number;
+  /** Pause between pulls of a queue that has been read to its end: later, but more at a time. Default 0. */
+  pullIntervalMillis?: number;
   /** Default 'skip'. */
   replay?: ReplayBehaviour;
   /** Attempts after which a message goes to the dead letters. Default 16 concurrent, no limit ordered. */
@@ -86,6 +88,7 @@ export interface ConsumerFacts {
   subscription: Subscription;
   mode: ConsumeMode | undefined;
   batch: number | undefined;
+  pullIntervalMillis: number | undefined;
   replay: ReplayBehaviour;
   maxReconsumeTimes: number | undefined;
   handlers: readonly HandlerMethod[];
@@ -98,6 +101,7 @@ export interface ProjectionFacts {
   version: number;
   topics: readonly string[];
   replay: ReplayBehaviour;
+  pullIntervalMillis: number | undefined;
   handlers: readonly HandlerMethod[];
 }
 
@@ -167,6 +171,12 @@ export function assertHasHandler(target: AnyClass, decorator: string): void {
       class: target.name,
     });
   }
+}
+
+/** Throws unless it is undefined or a whole number of milliseconds within RocketMQ's bounds. */
+export function assertPullInterval(millis: number | undefined, where: string, target: AnyClass): void {
+  if (millis === undefined || (Number.isSafeInteger(millis) && millis >= 0 && millis <= 65_535)) return;
+  throw new OptionsError(`${where}: pullIntervalMillis ${millis} must be 0 to 65535`, { class: target.name });
 }
 
 /** So that the container can make the class. One that carries `@injectable()` already stays as it is. */

@@ -33,6 +33,8 @@ export interface ProjectionRunnerOptions {
   group?: string;
   /** Events per transaction at most. Default 256. */
   batchMaxSize?: number;
+  /** Pause between pulls of a queue that has been read to its end, so that more is applied at once. Default 0. */
+  pullIntervalMillis?: number;
   clock?: Clock;
   logger?: Logger;
 }
@@ -74,6 +76,7 @@ export class ProjectionRunner {
   readonly #session: Session;
   readonly #codec: EventCodec;
   readonly #batchMaxSize: number;
+  readonly #pullIntervalMillis: number;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #lifecycle: Lifecycle;
@@ -92,6 +95,7 @@ export class ProjectionRunner {
     this.#session = options.session;
     this.#codec = options.codec;
     this.#batchMaxSize = options.batchMaxSize ?? BATCH_MAX;
+    this.#pullIntervalMillis = options.pullIntervalMillis ?? 0;
     this.#clock = options.clock ?? systemClock;
     this.#logger = options.logger ?? silentLogger;
     this.#lifecycle = new Lifecycle(`projection ${definition.name}`);
@@ -115,6 +119,7 @@ export class ProjectionRunner {
         from: 'CONSUME_FROM_FIRST_OFFSET',
         consumeMessageBatchMaxSize: this.#batchMaxSize,
         pullBatchSize: this.#batchMaxSize,
+        pullIntervalMillis: this.#pullIntervalMillis,
         offsetStore: this.#offsetStore(),
       });
       closes.push(() => this.#waiters.stop());

@@ -133,6 +133,7 @@ export class ConsumerRunner {
       ...facts.start,
       consumeMessageBatchMaxSize: batch,
       pullBatchSize: Math.max(32, batch),
+      ...(facts.pullIntervalMillis === undefined ? {} : { pullIntervalMillis: facts.pullIntervalMillis }),
       ...(facts.maxReconsumeTimes === undefined ? {} : { maxReconsumeTimes: facts.maxReconsumeTimes }),
       ...(offsetDirectory === undefined ? {} : { localOffsetDirectory: offsetDirectory }),
     };

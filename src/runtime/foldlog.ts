@@ -250,7 +250,11 @@ export class Foldlog {
     const handler = await container.resolve(handlerClass);
     const database = await this.#parts.database();
     const definition = projectionDefinitionOf(facts, handler);
-    const runner = new ProjectionRunner({ session: link.session, codec, database, definition, clock, logger });
+    const { pullIntervalMillis = 0 } = facts;
+    const runner = new ProjectionRunner({
+      ...{ session: link.session, codec, database, definition, pullIntervalMillis },
+      ...{ clock, logger },
+    });
     closes.push(() => runner.stop());
     await runner.start();
     this.#runners.push(runner);

@@ -477,6 +477,29 @@ describe.each<Reach>(['local', 'tcp'])('push consumer over %s', (reach) => {
     expect(new Set(bodies(received.items)).size).toBe(60);
   });
 
+  it('with a pull interval, what comes during the pause is fetched together', async () => {
+    const topic = await topicWith(1);
+    const received = new Collector<ReceivedMessage>();
+    const batches: number[] = [];
+    const pausing = consumer(topic, {
+      pullIntervalMillis: 500,
+      consumeMessageBatchMaxSize: 32,
+      async listener(messages) {
+        batches.push(messages.length);
+        received.add(...messages);
+        return SUCCESS;
+      },
+    });
+    await pausing.start();
+    await received.atLeast(1);
+    await sendTo(topic, 20, 1);
+    await received.atLeast(21);
+    await pausing.stop();
+    expect(batches[0]).toBe(1);
+    // Without the pause each message would be woken for by itself.
+    expect(batches.length).toBeLessThan(10);
+  });
+
   it('an administrator moves the group while it runs', async () => {
     const topic = await topicWith(4);
     const received = new Collector<ReceivedMessage>();

@@ -120,7 +120,9 @@ class Run {
     ]);
     this.#progress.say('replayed by occurred and by stored time');
     const { database } = app.projection(projection);
-    return rowsOf({ database, replayed, reports, mails, newsStored, expected });
+    const rows = rowsOf({ database, replayed, reports, mails, newsStored, expected });
+    await Promise.all([replayed.past.close(), replayed.sinceCrash.close()]);
+    return rows;
   }
 
   /** Resolves with the number of statements. */

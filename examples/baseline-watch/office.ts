@@ -38,6 +38,7 @@ export async function openOffice(namesrv: string, directory: string, name: strin
     logger: logTo(join(directory, `office-${name}.log`)),
     // Both offices share the guard: what one has done is done.
     database: join(directory, 'offices.db'),
+    localOffsetDirectory: join(directory, 'offsets'),
     // Baseline writes to a feature once or twice.
     aggregateCache: { streams: 500, events: 5_000 },
     handlers: [Feature, Baseline, ...Object.values(desks), Wallboard, Newsletter],

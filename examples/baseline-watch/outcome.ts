@@ -25,6 +25,6 @@ const commandsToTry = (store: string) => [
   `npx foldlog store verify ${store}`,
   `npx foldlog up --store ${store}    # then, in another terminal:`,
   `npx mqadmin topicRoute -n 127.0.0.1:9876 -t ${TOPIC}`,
-  `npx mqadmin queryMsgByKey -n 127.0.0.1:9876 -t ${TOPIC} -k feature:api.fetch`,
-  `npx mqadmin topicRoute -n 127.0.0.1:9876 -t ${NEWS_TOPIC}`,
+  `npx mqadmin queryMsgByKey -n 127.0.0.1:9876 -t ${TOPIC} -k feature:css.properties.accent-color`,
+  `npx mqadmin consumerProgress -n 127.0.0.1:9876 -g newsletter    # of topic ${NEWS_TOPIC}`,
 ];

@@ -6,7 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../base/clock.js';
 import { ExpectedVersionError, FoldlogError, OptionsError } from '../base/errors.js';
-import type { AppendEventsOutcome } from '../protocol/headers/events.js';
+import { APPEND_ID_MAX_LENGTH, type AppendEventsOutcome } from '../protocol/headers/events.js';
 import { encodeProperties } from '../protocol/messageProperties.js';
 import { toEventToAppend } from './event.js';
 import type { EventCodec } from './eventCodec.js';
@@ -34,7 +34,7 @@ export const APPEND_MAX_EVENTS = 1_000;
 export const READ_KEYS_MAX_EVENTS = 100_000;
 /** An append id becomes part of event ids, which are message keys. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is not allowed
-const APPEND_ID_FORM = /^[^\u0000-\u0020\u007f]{1,500}$/;
+const APPEND_ID_FORM = /^[^\u0000-\u0020\u007f]+$/;
 
 const PROBE_BODY = Buffer.from('{}');
 
@@ -119,9 +119,9 @@ export class EventStore {
       throw new OptionsError(`an append takes 1 to ${APPEND_MAX_EVENTS} events, not ${events.length}`);
     }
     const { appendId, condition } = options;
-    if (appendId !== undefined && !APPEND_ID_FORM.test(appendId)) {
+    if (appendId !== undefined && !(APPEND_ID_FORM.test(appendId) && appendId.length <= APPEND_ID_MAX_LENGTH)) {
       throw new OptionsError(
-        `append id ${JSON.stringify(appendId)} must be 1 to 500 characters without blanks and control characters`,
+        `append id ${JSON.stringify(appendId)} must be 1 to ${APPEND_ID_MAX_LENGTH} characters without blanks and control characters`,
       );
     }
     const now = clock.now();

@@ -10,6 +10,7 @@
 import { createHash } from 'node:crypto';
 import { ExpectedVersionError, isFoldlogError, OptionsError } from '../base/errors.js';
 import type { StreamVersion } from '../base/flavours.js';
+import { APPEND_ID_MAX_LENGTH } from '../protocol/headers/events.js';
 import { encodeKey } from './eventKeys.js';
 import type { EventReader } from './eventReader.js';
 import type { EventStore } from './eventStore.js';
@@ -50,10 +51,11 @@ export interface LoadOptions {
 export type Decide<S> = (state: S) => readonly EventToAppend[] | Promise<readonly EventToAppend[]>;
 
 const ATTEMPTS_DEFAULT = 10;
-/** Longest readable append id; longer ones become a digest. */
-const APPEND_ID_MAX_LENGTH = 300;
 
-/** The append id of a command: made of stream and command id, so that one command id may be used on two streams. */
+/**
+ * The append id of a command: made of stream and command id, so that one command id may be used on two streams. One
+ * that would be too long becomes a digest.
+ */
 export function appendIdOf(stream: string, commandId: string): string {
   if (commandId === '') throw new OptionsError('commandId must not be empty');
   if (stream.length + commandId.length <= APPEND_ID_MAX_LENGTH) {

@@ -24,7 +24,7 @@ export async function openBrokerLink(
   parts: { clock: Clock; logger: Logger },
   closes: CloseStack,
 ): Promise<BrokerLink> {
-  const { store, namesrv, instanceName } = options;
+  const { store, namesrv, instanceName, localOffsetDirectory } = options;
   if (store === undefined) {
     const session = await Session.open({
       ...parts,
@@ -32,7 +32,7 @@ export async function openBrokerLink(
       ...(instanceName === undefined ? {} : { instanceName }),
     });
     closes.push(() => session.close());
-    return { session, namesrvAddr: session.namesrvAddr, brokerAddr: undefined, offsetDirectory: undefined };
+    return { session, namesrvAddr: session.namesrvAddr, brokerAddr: undefined, offsetDirectory: localOffsetDirectory };
   }
   const { startEmbedded } = await import('../embedded/embedded.js');
   const { listen, namesrvPort, brokerPort, config } = options;
@@ -53,5 +53,10 @@ export async function openBrokerLink(
     transport: (table) => embedded.connect(table),
   });
   closes.push(() => session.close());
-  return { session, namesrvAddr, brokerAddr, offsetDirectory: joinPath(store, 'consumerOffsets') };
+  return {
+    session,
+    namesrvAddr,
+    brokerAddr,
+    offsetDirectory: localOffsetDirectory ?? joinPath(store, 'consumerOffsets'),
+  };
 }

@@ -53,6 +53,8 @@ export interface FoldlogOptions {
   brokerPort?: number;
   /** Part of the client id; BROADCASTING consumers find their offsets by it. Default: the process id and a counter; embedded: `embedded`. */
   instanceName?: string;
+  /** Where BROADCASTING consumers keep their offsets. Default: in the store; with `namesrv` `<home>/.rocketmq_offsets`. */
+  localOffsetDirectory?: string;
   /** How many streams and events aggregates remember between commands, per class. */
   aggregateCache?: ViewBounds;
   /** How long an append or read whose broker is away is repeated, in milliseconds. Default 30,000. */

@@ -190,6 +190,14 @@ describe('commandId', () => {
     expect((await orders.load(id)).version).toBe(2);
   });
 
+  it.each([200, 245, 254, 255, 256, 300, 500])('of %i characters is taken and found again', async (length) => {
+    const id = fresh();
+    const place = (order: Order) => order.place('c', 1);
+    const commandId = 'x'.repeat(length);
+    const first = await orders.execute(id, place, { commandId });
+    expect(await others.execute(id, place, { commandId })).toEqual({ ...first, alreadyAppended: true });
+  });
+
   it('is found by a process that remembers a state from before', async () => {
     const id = fresh();
     await others.execute(id, (order) => order.place('c', 1));

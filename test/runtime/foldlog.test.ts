@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import { Container, inject } from 'inversify';
 import { describe, expect, it } from 'vitest';
 import {
@@ -299,6 +300,7 @@ it('two applications of one group share the queues of a cluster', async () => {
     namesrv: app.foldlog.namesrvAddr,
     handlers: [Order, Shared, Board],
     database,
+    localOffsetDirectory: `${app.directory}/offsets`,
   });
   const ids = Array.from({ length: 40 }, (_, index) => String(index));
   await Promise.all(
@@ -310,6 +312,8 @@ it('two applications of one group share the queues of a cluster', async () => {
   }
   expect([...seen].sort()).toEqual(ids.map((id) => `order:${id}`).sort());
   expect(boards).toHaveLength(80);
+  await second.stop();
+  expect(readdirSync(`${app.directory}/offsets`)).toHaveLength(1);
 });
 
 async function databaseIn(app: TestApp, name: string): Promise<SqliteDatabase> {

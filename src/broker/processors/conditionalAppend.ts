@@ -8,6 +8,7 @@ import type { BrokerConfig } from '../../config/brokerConfig.js';
 import type { TopicConfig } from '../../protocol/bodies.js';
 import type { AppendEventsRequest, EventToAppend } from '../../protocol/headers/events.js';
 import {
+  APPEND_ID_MAX_LENGTH,
   appendEventsHeader,
   decodeAppendEventsRequest,
   encodeAppendEventsOutcome,
@@ -27,7 +28,6 @@ import { queueOfStream } from '../eventTopics.js';
 import { failedTurnResponse, refusedWhenUnavailable } from '../messageIntake.js';
 import type { Topics } from '../topics.js';
 
-const APPEND_ID_MAX = 255;
 /** Within an index key or a property these would mean something else. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the separators of properties
 const NOT_IN_KEY = /[ \u0001\u0002]/;
@@ -61,8 +61,8 @@ export function conditionalAppendRows(parts: ConditionalAppendParts): ProcessorR
         }
         const request = decodeAppendEventsRequest(header, body);
         assertKey('append id', request.appendId);
-        if (request.appendId.length > APPEND_ID_MAX) {
-          throw refusal(RESPONSE_CODE.INVALID_PARAMETER, `append id has more than ${APPEND_ID_MAX} characters`);
+        if (request.appendId.length > APPEND_ID_MAX_LENGTH) {
+          throw refusal(RESPONSE_CODE.INVALID_PARAMETER, `append id has more than ${APPEND_ID_MAX_LENGTH} characters`);
         }
         const append = guardedAppendOf(request, peer, parts);
         const outcome = refusedWhenUnavailable(() => store.appendGuarded(append));

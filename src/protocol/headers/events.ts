@@ -21,6 +21,9 @@ import { RESPONSE_CODE, responseCodeName } from '../responseCodes.js';
 import type { HeaderOf } from './headerFields.js';
 import { defineHeader, field, optional } from './headerFields.js';
 
+/** Characters of an append id at most: it is part of event ids, which are keys. */
+export const APPEND_ID_MAX_LENGTH = 255;
+
 /** A place in the log, comparable only within its generation. */
 export interface EventLogPosition {
   commitLogOffset: CommitLogOffset;

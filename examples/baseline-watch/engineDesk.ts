@@ -9,9 +9,16 @@ const common = {
 };
 
 /** What a desk has on its table. Guarded handlers count each change once. */
-export class Changes {
-  added = 0;
-  removed = 0;
+export class EngineDesk {
+  readonly changes = { added: 0, removed: 0 };
+
+  @On(SupportAdded) added(): void {
+    this.changes.added++;
+  }
+
+  @On(SupportRemoved) removed(): void {
+    this.changes.removed++;
+  }
 }
 
 @Consumer(TOPIC, {
@@ -19,48 +26,18 @@ export class Changes {
   ...common,
   filter: sql("browser IN ('chrome', 'edge') AND major >= 120"),
 })
-export class BlinkDesk {
-  readonly changes = new Changes();
-
-  @On(SupportAdded) added(): void {
-    this.changes.added++;
-  }
-
-  @On(SupportRemoved) removed(): void {
-    this.changes.removed++;
-  }
-}
+export class BlinkDesk extends EngineDesk {}
 
 @Consumer(TOPIC, {
   group: 'gecko-desk',
   ...common,
   filter: sql("browser = 'firefox' AND major >= 120"),
 })
-export class GeckoDesk {
-  readonly changes = new Changes();
-
-  @On(SupportAdded) added(): void {
-    this.changes.added++;
-  }
-
-  @On(SupportRemoved) removed(): void {
-    this.changes.removed++;
-  }
-}
+export class GeckoDesk extends EngineDesk {}
 
 @Consumer(TOPIC, {
   group: 'webkit-desk',
   ...common,
   filter: sql("browser IN ('safari', 'safari_ios') AND major >= 17"),
 })
-export class WebKitDesk {
-  readonly changes = new Changes();
-
-  @On(SupportAdded) added(): void {
-    this.changes.added++;
-  }
-
-  @On(SupportRemoved) removed(): void {
-    this.changes.removed++;
-  }
-}
+export class WebKitDesk extends EngineDesk {}

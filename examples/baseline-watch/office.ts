@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type EventPosition, Foldlog, type GroupLag } from 'foldlog';
 import { Container } from 'inversify';
 import { Baseline } from './baseline.js';
-import { BlinkDesk, GeckoDesk, WebKitDesk } from './engineDesk.js';
+import { BlinkDesk, type EngineDesk, GeckoDesk, WebKitDesk } from './engineDesk.js';
 import { Feature } from './feature.js';
 import { logTo } from './logFile.js';
 import { Mailbox } from './mailbox.js';
@@ -46,7 +46,7 @@ export async function openOffice(namesrv: string, directory: string, name: strin
   const report = async (): Promise<OfficeReport> => {
     const changes: Record<string, number> = {};
     for (const [engine, desk] of Object.entries(desks)) {
-      const { added, removed } = container.get<BlinkDesk>(desk).changes;
+      const { added, removed } = container.get<EngineDesk>(desk).changes;
       changes[`${engine} added`] = added;
       changes[`${engine} removed`] = removed;
     }

@@ -105,6 +105,11 @@ const recovery = accepted('recovery always checks checksums, and the index is al
   estimateAccumulation: true,
 });
 
+const diskReads = accepted('a pull answer has one limit, wherever its messages are read from', {
+  maxTransferBytesOnMessageInDisk: 65_536,
+  maxTransferCountOnMessageInDisk: 8,
+});
+
 const retention = accepted('this version keeps every commit log file', {
   fileReservedTime: 72,
   deleteWhen: '04',
@@ -300,6 +305,7 @@ export const BROKER_ACCEPTED_KEYS = {
   ...memory,
   ...flushing,
   ...recovery,
+  ...diskReads,
   ...retention,
   ...replication,
   ...later,

@@ -1,5 +1,4 @@
 /** What a session shares, and that nothing is left of it after closing. */
-import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -31,14 +30,6 @@ describe('the face of foldlog/client', () => {
     expect(loaded.length).toBeGreaterThan(30);
     const rooms = new Set(loaded.map((file) => file.split('/')[1]));
     expect([...rooms].sort()).toEqual(['base', 'client', 'filter', 'protocol', 'remoting']);
-  });
-
-  it('opens no socket, file or timer when it is imported', () => {
-    const code =
-      "import('./src/client/index.ts').then(() => console.log(JSON.stringify(process.getActiveResourcesInfo())))";
-    const out = execFileSync(process.execPath, ['--import', 'tsx', '-e', code], { cwd: root, encoding: 'utf8' });
-    const open = (JSON.parse(out.trim()) as string[]).filter((name) => /TCP|Timeout|Immediate|FSReq/.test(name));
-    expect(open).toEqual([]);
   });
 });
 

@@ -5,32 +5,14 @@
  * Handlers that return no promise run without a turn of the event loop between them, so that a batch of theirs is one
  * short synchronous transaction.
  */
-import type { QueueOffset, StreamVersion } from '../base/flavours.js';
 import type { SqliteDatabase } from '../database/sqliteDatabase.js';
-import type { EventPosition, RecordedEvent } from '../eventstore/eventTypes.js';
+import { type EventContext, eventContextOf } from '../eventstore/eventContext.js';
+import type { RecordedEvent } from '../eventstore/eventTypes.js';
 
 /** What a handler of a projection knows besides the event. */
-export interface ProjectionContext<Database = SqliteDatabase> {
+export interface ProjectionContext<Database = SqliteDatabase> extends EventContext {
   /** The database, within the transaction that also records that this event was applied. */
   db: Database;
-  eventId: string;
-  /** `order:42` */
-  stream: string;
-  version: StreamVersion;
-  position: EventPosition;
-  occurredAt: Date;
-  storedAt: Date;
-  topic: string;
-  queueId: number;
-  queueOffset: QueueOffset;
-  isReplay: boolean;
-  /** Of a replay; undefined while following the log. */
-  replayId: string | undefined;
-  correlationId: string | undefined;
-  causationId: string | undefined;
-  actor: string | undefined;
-  /** Aborts when the application stops or the queue goes to another instance. */
-  signal: AbortSignal;
 }
 
 export type ProjectionHandler<E extends object = object> = (
@@ -77,7 +59,10 @@ export function applyEvents(
       const failed = (error: unknown): ApplyFailure => ({ at, error });
       let pending: void | Promise<void>;
       try {
-        pending = definition.handlers.get(recorded.type)?.(recorded.event, contextOf(db, recorded, options));
+        pending = definition.handlers.get(recorded.type)?.(recorded.event, {
+          ...eventContextOf(recorded, options),
+          db,
+        });
       } catch (error) {
         return failed(error);
       }
@@ -86,27 +71,6 @@ export function applyEvents(
     return undefined;
   };
   return applyFrom(0);
-}
-
-function contextOf(db: SqliteDatabase, recorded: RecordedEvent, options: ApplyOptions): ProjectionContext {
-  return {
-    db,
-    eventId: recorded.eventId,
-    stream: recorded.stream,
-    version: recorded.version,
-    position: recorded.position,
-    occurredAt: recorded.occurredAt,
-    storedAt: recorded.storedAt,
-    topic: recorded.topic,
-    queueId: recorded.position.queueId,
-    queueOffset: recorded.position.queueOffset,
-    isReplay: options.replayId !== undefined,
-    replayId: options.replayId,
-    correlationId: recorded.correlationId,
-    causationId: recorded.causationId,
-    actor: recorded.actor,
-    signal: options.signal,
-  };
 }
 
 function isPromise(value: unknown): value is Promise<void> {

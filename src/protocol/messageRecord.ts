@@ -52,6 +52,8 @@ export const RECORD_AT = {
 /** The smallest whole record: V1, IPv4, empty body, topic and properties. */
 export const RECORD_MIN_BYTES = 91;
 const V1_TOPIC_MAX_BYTES = 127;
+/** Everything but hosts, body, the topic with its length, and properties. */
+const FIXED_BYTES = 48 + 8 + 16 + 2;
 
 /** What a record is made of; sizes and CRC follow from it. */
 export interface RecordFields {
@@ -79,22 +81,26 @@ export function bodyCrcOf(body: Buffer): number {
   return body.length === 0 ? 0 : crc32(body) & 0x7fffffff;
 }
 
+/** Size in bytes of a record whose parts have these sizes; `hostsBytes` is of both hosts. */
+export function recordSizeOf(
+  hostsBytes: number,
+  bodyBytes: number,
+  topicBytes: number,
+  propertiesBytes: number,
+): number {
+  const topicLengthBytes = topicBytes > V1_TOPIC_MAX_BYTES ? 2 : 1;
+  return FIXED_BYTES + hostsBytes + bodyBytes + topicLengthBytes + topicBytes + propertiesBytes;
+}
+
 /** Size in bytes of the record that {@link encodeRecord} would write. */
 export function recordSize(
   fields: Pick<RecordFields, 'topic' | 'bornHost' | 'storeHost' | 'body' | 'properties'>,
 ): number {
-  const topicBytes = Buffer.byteLength(fields.topic);
-  return (
-    48 +
-    fields.bornHost.length +
-    8 +
-    fields.storeHost.length +
-    16 +
-    fields.body.length +
-    (topicBytes > V1_TOPIC_MAX_BYTES ? 2 : 1) +
-    topicBytes +
-    2 +
-    Buffer.byteLength(fields.properties)
+  return recordSizeOf(
+    fields.bornHost.length + fields.storeHost.length,
+    fields.body.length,
+    Buffer.byteLength(fields.topic),
+    Buffer.byteLength(fields.properties),
   );
 }
 

@@ -5,6 +5,7 @@
  */
 import { SYS_FLAG } from '../protocol/message.js';
 import { PROPERTIES_MAX_BYTES, PROPERTY } from '../protocol/messageProperties.js';
+import { recordSizeOf } from '../protocol/messageRecord.js';
 import type { AppendRefusal, MessageToStore } from './storeTypes.js';
 
 const TOPIC_MAX_BYTES = 127;
@@ -12,9 +13,6 @@ const RETRY_TOPIC_MAX_BYTES = 255;
 const RETRY_PREFIX = '%RETRY%';
 /** What a record may have beyond the largest body. */
 const RECORD_OVERHEAD_BYTES = 64 * 1024;
-/** Everything but hosts, body, topic and properties. */
-const FIXED_BYTES = 48 + 8 + 16 + 2;
-const V1_TOPIC_MAX_BYTES = 127;
 
 export interface RecordLimits {
   maxMessageSize: number;
@@ -56,14 +54,8 @@ export function sizeOrRefusal(
   if (body.length > limits.maxMessageSize) {
     return illegal(`the body has ${body.length} bytes; maxMessageSize is ${limits.maxMessageSize}`);
   }
-  const sizeBytes =
-    FIXED_BYTES +
-    message.bornHost.length +
-    (message.storeHost?.length ?? storeHostBytes) +
-    body.length +
-    (topicBytes > V1_TOPIC_MAX_BYTES ? 2 : 1) +
-    topicBytes +
-    propertiesBytes;
+  const hostsBytes = message.bornHost.length + (message.storeHost?.length ?? storeHostBytes);
+  const sizeBytes = recordSizeOf(hostsBytes, body.length, topicBytes, propertiesBytes);
   if (sizeBytes > limits.maxMessageSize + RECORD_OVERHEAD_BYTES) {
     return illegal(`the record has ${sizeBytes} bytes; maxMessageSize is ${limits.maxMessageSize}`);
   }

@@ -1,5 +1,8 @@
 /** The face of `foldlog/store`: the message store alone, and what reads a store directory offline. */
-export type { Checkpoint } from './checkpoint.js';
+
+export type { IndexEntry, IndexHeader } from './keys/indexFile.js';
+export type { LockDirectory, StoreLock } from './lock.js';
+export { MessageStore } from './messageStore.js';
 export type {
   DumpedBatchEntry,
   DumpedIndexEntry,
@@ -7,7 +10,7 @@ export type {
   DumpedRecord,
   DumpIndexOptions,
   DumpOptions,
-} from './dump.js';
+} from './offline/dump.js';
 export {
   dumpBatchConsumeQueue,
   dumpCheckpoint,
@@ -17,10 +20,10 @@ export {
   dumpIndexFiles,
   dumpIndexHeader,
   dumpQueues,
-} from './dump.js';
-export type { IndexEntry, IndexHeader } from './indexFile.js';
-export type { LockDirectory, StoreLock } from './lock.js';
-export { MessageStore } from './messageStore.js';
+} from './offline/dump.js';
+export type { VerifiedQueue, VerifyOptions, VerifyProblem, VerifyReport } from './offline/verify.js';
+export { verifyStore } from './offline/verify.js';
+export type { Checkpoint } from './recovery/checkpoint.js';
 export type {
   AppendOutcome,
   AppendRefusal,
@@ -45,5 +48,3 @@ export type {
   TurnPromises,
   VisibleOutcome,
 } from './storeTypes.js';
-export type { VerifiedQueue, VerifyOptions, VerifyProblem, VerifyReport } from './verify.js';
-export { verifyStore } from './verify.js';

@@ -15,7 +15,7 @@ import { createServer, type Server } from 'node:net';
 import { FoldlogError } from '../base/errors.js';
 import type { Files } from '../base/files.js';
 import { isSystemError, joinPath } from '../base/files.js';
-import { MARKS_DIRECTORY } from './marks.js';
+import { MARKS_DIRECTORY } from './recovery/marks.js';
 
 export interface StoreLock {
   release(): Promise<void>;

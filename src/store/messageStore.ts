@@ -2,34 +2,37 @@
  * The message store's face: one log, everything else derived from it (upstream: `DefaultMessageStore`). It opens and
  * closes the parts and hands calls to them; the parts know each other by what they use, never this file.
  *
- * Everything that changes state is synchronous. Answers wait for the promises of their turn (`turn.ts`).
+ * Everything that changes state is synchronous. Answers wait for the promises of their turn (`log/turn.ts`).
  */
 import { LifecycleError } from '../base/errors.js';
 import { joinPath } from '../base/files.js';
 import type { CommitLogOffset, QueueOffset, TimestampMillis } from '../base/flavours.js';
 import { CloseStack } from '../base/lifecycle.js';
 import { packHost } from '../protocol/messageRecord.js';
-import { AppendCondition } from './appendCondition.js';
-import { Appending } from './appending.js';
-import { CheckpointFile, readAbort, removeAbort } from './checkpoint.js';
-import { CommitLog } from './commitLog.js';
-import { ConsumeQueues } from './consumeQueues.js';
-import { Dispatch } from './dispatch.js';
-import { FileHandles } from './fileHandles.js';
-import { Flush } from './flush.js';
-import { GuardedAppending } from './guardedAppend.js';
-import { IndexHash } from './indexHash.js';
-import { KeyHistory } from './keyHistory.js';
-import { KeyIndex } from './keyIndex.js';
-import { KeyReader } from './keyReader.js';
-import { identityOf } from './logRecovery.js';
-import type { EndMark, Generations, RecordIdentity } from './marks.js';
-import { lowestEndSince, Marks } from './marks.js';
+import { AppendCondition } from './append/appendCondition.js';
+import { Appending } from './append/appending.js';
+import { GuardedAppending } from './append/guardedAppend.js';
+import { IndexHash } from './keys/indexHash.js';
+import { KeyHistory } from './keys/keyHistory.js';
+import { KeyIndex } from './keys/keyIndex.js';
+import { KeyReader } from './keys/keyReader.js';
+import { StreamIndex } from './keys/streamIndex.js';
+import { CommitLog } from './log/commitLog.js';
+import { FileHandles } from './log/fileHandles.js';
+import { Flush } from './log/flush.js';
+import { listSegments, SegmentList } from './log/segmentList.js';
+import { TailCache } from './log/tailCache.js';
+import { Writability } from './log/writability.js';
 import { checkedOptions, type StoreSettings } from './options.js';
-import { QueueOffsets } from './queueOffsets.js';
-import { QueueReader } from './queueReader.js';
-import { batchTopicsOf, recover } from './recovery.js';
-import { listSegments, SegmentList } from './segmentList.js';
+import { ConsumeQueues } from './queues/consumeQueues.js';
+import { Dispatch } from './queues/dispatch.js';
+import { QueueOffsets } from './queues/queueOffsets.js';
+import { QueueReader } from './queues/queueReader.js';
+import { CheckpointFile, readAbort, removeAbort } from './recovery/checkpoint.js';
+import { identityOf } from './recovery/logRecovery.js';
+import type { EndMark, Generations, RecordIdentity } from './recovery/marks.js';
+import { lowestEndSince, Marks } from './recovery/marks.js';
+import { batchTopicsOf, recover } from './recovery/recovery.js';
 import type {
   AppendOutcome,
   Arrival,
@@ -44,10 +47,7 @@ import type {
   ReadFilter,
   ReadResult,
 } from './storeTypes.js';
-import { StreamIndex } from './streamIndex.js';
-import { TailCache } from './tailCache.js';
 import { Upkeep } from './upkeep.js';
-import { Writability } from './writability.js';
 
 interface Parts {
   settings: StoreSettings;

@@ -3,9 +3,9 @@ import { systemClock } from '../base/clock.js';
 import { OptionsError } from '../base/errors.js';
 import { diskFiles } from '../base/files.js';
 import { silentLogger } from '../base/logger.js';
-import { QUEUE_ENTRY_BYTES } from './consumeQueue.js';
-import { DEFAULT_DELAY_LEVELS } from './dispatch.js';
 import { lockDirectory } from './lock.js';
+import { QUEUE_ENTRY_BYTES } from './queues/consumeQueue.js';
+import { DEFAULT_DELAY_LEVELS } from './queues/dispatch.js';
 import type { MessageStoreOptions } from './storeTypes.js';
 
 const MIB = 1024 * 1024;

@@ -7,13 +7,13 @@
  */
 import type { Clock, Timer } from '../base/clock.js';
 import type { CommitLogOffset, TimestampMillis } from '../base/flavours.js';
-import type { CheckpointFile } from './checkpoint.js';
-import type { ConsumeQueues } from './consumeQueues.js';
-import type { Dispatch } from './dispatch.js';
-import type { Flush } from './flush.js';
-import type { KeyIndex } from './keyIndex.js';
-import type { Marks, SyncedMarkFile } from './marks.js';
-import { isNoRoom, type Writability } from './writability.js';
+import type { KeyIndex } from './keys/keyIndex.js';
+import type { Flush } from './log/flush.js';
+import { isNoRoom, type Writability } from './log/writability.js';
+import type { ConsumeQueues } from './queues/consumeQueues.js';
+import type { Dispatch } from './queues/dispatch.js';
+import type { CheckpointFile } from './recovery/checkpoint.js';
+import type { Marks, SyncedMarkFile } from './recovery/marks.js';
 
 const ROUND_MILLIS = 1_000;
 const DURABLE_MILLIS = 10_000;

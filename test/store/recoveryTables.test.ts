@@ -1,7 +1,7 @@
 // Walks every combination of facts and demands exactly one row of the recovery tables for each.
 import { describe, expect, it } from 'vitest';
-import type { EndFacts, StartFacts } from '../../src/store/recoveryTables.js';
-import { END_TABLE, endRow, START_TABLE, startRow } from '../../src/store/recoveryTables.js';
+import type { EndFacts, StartFacts } from '../../src/store/recovery/recoveryTables.js';
+import { END_TABLE, endRow, START_TABLE, startRow } from '../../src/store/recovery/recoveryTables.js';
 
 const starts: StartFacts[] = [true, false].flatMap((hasAbort) =>
   (['US', 'OTHER'] as const).flatMap((lastWriter) =>

@@ -12,7 +12,7 @@ import {
   dumpIndexFiles,
   dumpIndexHeader,
   dumpQueues,
-} from '../../store/dump.js';
+} from '../../store/offline/dump.js';
 import type { CommandCall } from '../command.js';
 import { EXIT, usageError } from '../errorLine.js';
 import { type StoreDirectory, storeDirectoryOf } from './storeDirectory.js';

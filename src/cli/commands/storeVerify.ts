@@ -1,5 +1,5 @@
 /** `foldlog store verify DIR`: checks a store directory without changing it, also one that Apache RocketMQ wrote. */
-import { verifyStore } from '../../store/verify.js';
+import { verifyStore } from '../../store/offline/verify.js';
 import type { CommandCall } from '../command.js';
 import { EXIT } from '../errorLine.js';
 import { storeDirectoryOf } from './storeDirectory.js';

@@ -1,0 +1,196 @@
+/**
+ * Reads queues: messages from an offset on, offsets by store time (upstream: `DefaultMessageStore#getMessage`,
+ * `ConsumeQueue#getOffsetInQueueByTime`). The statuses and next offsets are upstream's, row by row; how many messages
+ * and bytes a read returns is the caller's to say. Consume queues hold visible records only, so reads stop there.
+ */
+import type { QueueOffset, TimestampMillis } from '../../base/flavours.js';
+import type { Logger } from '../../base/logger.js';
+import { RECORD_AT } from '../../protocol/messageRecord.js';
+import type { CommitLog } from '../log/commitLog.js';
+import { recordProperties, recordStoreTimestamp, STORE_TIMESTAMP_PREFIX_BYTES } from '../log/recordView.js';
+import type { ReadFilter, ReadResult, ReadStatus } from '../storeTypes.js';
+import type { ConsumeQueue, QueueEntry } from './consumeQueue.js';
+import { BLANK_ENTRY_SIZE } from './consumeQueue.js';
+import type { ConsumeQueues } from './consumeQueues.js';
+
+/** Entries that one read looks at, at least (upstream: maxFilterMessageSize 16000 / 20). */
+const SCAN_ENTRIES_MIN = 800;
+/** Records nearer to each other than this are read together, up to so many bytes. */
+const GAP_BYTES_MAX = 16 * 1024;
+const RUN_BYTES_MAX = 512 * 1024;
+
+interface Bounds {
+  minOffset: QueueOffset;
+  maxOffset: QueueOffset;
+}
+
+export class QueueReader {
+  readonly #queues: ConsumeQueues;
+  readonly #commitLog: CommitLog;
+  readonly #logger: Logger;
+
+  constructor(parts: { queues: ConsumeQueues; commitLog: CommitLog; logger: Logger }) {
+    this.#queues = parts.queues;
+    this.#commitLog = parts.commitLog;
+    this.#logger = parts.logger;
+  }
+
+  range(topic: string, queueId: number): Bounds {
+    const queue = this.#queues.find(topic, queueId);
+    return { minOffset: queue?.minOffset ?? 0, maxOffset: queue?.maxOffset ?? 0 };
+  }
+
+  read(
+    topic: string,
+    queueId: number,
+    offset: QueueOffset,
+    maxCount: number,
+    maxBytes: number,
+    filter: ReadFilter | undefined,
+  ): ReadResult {
+    const queue = this.#queues.find(topic, queueId);
+    const bounds = this.range(topic, queueId);
+    const { minOffset, maxOffset } = bounds;
+    if (!queue || maxOffset === 0) return nothing('NO_MESSAGE_IN_QUEUE', 0, bounds);
+    if (offset < minOffset) return nothing('OFFSET_TOO_SMALL', minOffset, bounds);
+    if (offset === maxOffset) return nothing('OFFSET_OVERFLOW_ONE', offset, bounds);
+    if (offset > maxOffset) return nothing('OFFSET_OVERFLOW_BADLY', maxOffset, bounds);
+    const scanMax = filter ? Math.max(SCAN_ENTRIES_MIN, maxCount) : Math.max(1, maxCount);
+    const entries = queue.readEntries(offset, scanMax);
+    if (entries.length === 0) return nothing('OFFSET_FOUND_NULL', queue.nextFileOffset(offset), bounds);
+    return this.#collect(queue, offset, entries, maxCount, maxBytes, filter, bounds);
+  }
+
+  #collect(
+    queue: ConsumeQueue,
+    offset: QueueOffset,
+    entries: readonly QueueEntry[],
+    maxCount: number,
+    maxBytes: number,
+    filter: ReadFilter | undefined,
+    bounds: Bounds,
+  ): ReadResult {
+    const records: Buffer[] = [];
+    const runs = new RunReader(this.#commitLog);
+    let sizeBytes = 0;
+    let isRemoved = false;
+    let scanned = 0;
+    for (const [index, entry] of entries.entries()) {
+      if (records.length >= Math.max(1, maxCount)) break;
+      if (records.length > 0 && sizeBytes + entry.sizeBytes > maxBytes) break;
+      scanned += 1;
+      if (entry.sizeBytes === BLANK_ENTRY_SIZE || entry.commitLogOffset < this.#commitLog.minOffset) {
+        isRemoved = true;
+        continue;
+      }
+      if (filter?.matchesTagsCode && !filter.matchesTagsCode(entry.tagsCode)) continue;
+      // Only what will be returned is worth being read together.
+      const record = runs.read(entries, index, filter ? 1 : maxCount - records.length, maxBytes - sizeBytes);
+      if (!record) {
+        isRemoved = true;
+        this.#logger.warn(
+          { topic: queue.topic, queueId: queue.queueId, queueOffset: offset + index, ...entry },
+          'a queue entry points at no record and is skipped',
+        );
+        continue;
+      }
+      if (filter?.matchesProperties && !filter.matchesProperties(recordProperties(record))) continue;
+      records.push(record);
+      sizeBytes += record.length;
+    }
+    const nextBeginOffset = offset + scanned;
+    if (records.length > 0) return { status: 'FOUND', nextBeginOffset, ...bounds, records, sizeBytes };
+    return nothing(isRemoved ? 'MESSAGE_WAS_REMOVING' : 'NO_MATCHED_MESSAGE', nextBeginOffset, bounds);
+  }
+
+  /**
+   * The offset that belongs to a time. LOWER: the first message stored at or after it; UPPER: the last one stored at or
+   * before it. Before the first message and after the last one the answer is the nearest that the queue has.
+   */
+  offsetByTime(topic: string, queueId: number, timestamp: TimestampMillis, boundary: 'LOWER' | 'UPPER'): QueueOffset {
+    const { minOffset, maxOffset } = this.range(topic, queueId);
+    let low = minOffset;
+    let high = maxOffset;
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      const time = this.storeTimeAt(topic, queueId, middle);
+      const isBefore = boundary === 'LOWER' ? time < timestamp : time <= timestamp;
+      if (isBefore) low = middle + 1;
+      else high = middle;
+    }
+    return boundary === 'LOWER' ? low : Math.max(minOffset, low - 1);
+  }
+
+  storeTimeAt(topic: string, queueId: number, offset: QueueOffset): TimestampMillis {
+    const queue = this.#queues.find(topic, queueId);
+    if (!queue || offset < queue.minOffset || offset >= queue.maxOffset) return -1;
+    const entry = queue.entryAt(offset);
+    if (!entry || entry.commitLogOffset < this.#commitLog.minOffset) return -1;
+    const prefix = this.#commitLog.readRange(
+      entry.commitLogOffset,
+      Math.min(entry.sizeBytes, STORE_TIMESTAMP_PREFIX_BYTES),
+    );
+    return prefix && isRecordOf(prefix, entry) ? recordStoreTimestamp(prefix) : -1;
+  }
+}
+
+/** Reads records that lie near each other in the log by one system call. */
+class RunReader {
+  readonly #commitLog: CommitLog;
+  #start = 0;
+  #bytes: Buffer | undefined;
+
+  constructor(commitLog: CommitLog) {
+    this.#commitLog = commitLog;
+  }
+
+  read(entries: readonly QueueEntry[], index: number, countMax: number, bytesMax: number): Buffer | undefined {
+    const entry = entries[index];
+    if (!entry) return undefined;
+    const held = this.#held(entry);
+    if (held) return isRecordOf(held, entry) ? held : undefined;
+    const length = runLength(entries, index, countMax, Math.min(bytesMax, RUN_BYTES_MAX));
+    const run = length > entry.sizeBytes ? this.#commitLog.readRange(entry.commitLogOffset, length) : undefined;
+    if (run) {
+      this.#start = entry.commitLogOffset;
+      this.#bytes = run;
+    }
+    const record =
+      run?.subarray(0, entry.sizeBytes) ?? this.#commitLog.readRange(entry.commitLogOffset, entry.sizeBytes);
+    return record && isRecordOf(record, entry) ? record : undefined;
+  }
+
+  #held(entry: QueueEntry): Buffer | undefined {
+    const at = entry.commitLogOffset - this.#start;
+    if (!this.#bytes || at < 0 || at + entry.sizeBytes > this.#bytes.length) return undefined;
+    return this.#bytes.subarray(at, at + entry.sizeBytes);
+  }
+}
+
+/** How many bytes from this entry's record on to read at once. */
+function runLength(entries: readonly QueueEntry[], from: number, countMax: number, bytesMax: number): number {
+  const first = entries[from];
+  if (!first) return 0;
+  let end = first.commitLogOffset + first.sizeBytes;
+  for (let index = from + 1; index < Math.min(entries.length, from + countMax); index += 1) {
+    const entry = entries[index];
+    if (!entry || entry.commitLogOffset < end || entry.commitLogOffset - end > GAP_BYTES_MAX) break;
+    const nextEnd = entry.commitLogOffset + entry.sizeBytes;
+    if (nextEnd - first.commitLogOffset > bytesMax) break;
+    end = nextEnd;
+  }
+  return end - first.commitLogOffset;
+}
+
+/** Does the record that was read say of itself what the queue entry says? */
+function isRecordOf(record: Buffer, entry: QueueEntry): boolean {
+  if (record.length < STORE_TIMESTAMP_PREFIX_BYTES) return false;
+  const position =
+    record.readInt32BE(RECORD_AT.COMMIT_LOG_OFFSET) * 0x1_0000_0000 +
+    record.readUInt32BE(RECORD_AT.COMMIT_LOG_OFFSET + 4);
+  return record.readInt32BE(RECORD_AT.TOTAL_SIZE) === entry.sizeBytes && position === entry.commitLogOffset;
+}
+
+function nothing(status: ReadStatus, nextBeginOffset: QueueOffset, bounds: Bounds): ReadResult {
+  return { status, nextBeginOffset, ...bounds, records: [], sizeBytes: 0 };
+}

@@ -33,6 +33,7 @@ export interface FileStat {
 }
 
 export interface DiskSpace {
+  /** Without what the file system keeps back for the superuser: used bytes are the total less the available ones. */
   totalBytes: number;
   availableBytes: number;
 }
@@ -164,8 +165,8 @@ export const diskFiles: Files = {
     }
   },
   space(directory) {
-    const { blocks, bavail, bsize } = fs.statfsSync(directory);
-    return { totalBytes: blocks * bsize, availableBytes: bavail * bsize };
+    const { blocks, bfree, bavail, bsize } = fs.statfsSync(directory);
+    return { totalBytes: (blocks - bfree + bavail) * bsize, availableBytes: bavail * bsize };
   },
 };
 

@@ -18,7 +18,7 @@ import type { BrokerConfig } from '../config/brokerConfig.js';
 import type { HostAddress } from '../protocol/message.js';
 import { UniqKeyGenerator } from '../protocol/messageId.js';
 import { packHost } from '../protocol/messageRecord.js';
-import { SCHEDULE_TOPIC } from '../protocol/names.js';
+import { LMQ_PREFIX, SCHEDULE_TOPIC, TIMER_TOPIC, TRANS_HALF_TOPIC } from '../protocol/names.js';
 import { ProcessorTable } from '../remoting/processorTable.js';
 import { RemotingClient } from '../remoting/remotingClient.js';
 import { RemotingServer } from '../remoting/remotingServer.js';
@@ -29,6 +29,8 @@ import { ConnectedClients } from './connectedClients.js';
 import { ConsumerOffsets } from './consumerOffsets.js';
 import { DelayedDelivery } from './delay/delayedDelivery.js';
 import { DelayLevels } from './delay/delayLevels.js';
+import { TimerRules } from './delay/timerRules.js';
+import { Timers } from './delay/timers.js';
 import { EventTopics } from './eventTopics.js';
 import { LongPolling } from './longPolling.js';
 import { MessageIntake } from './messageIntake.js';
@@ -37,9 +39,11 @@ import type { BrokerParts } from './processors/table.js';
 import { brokerLanes, brokerRows } from './processors/table.js';
 import { QueueLocks } from './queueLocks.js';
 import { Registration } from './registration.js';
+import { StoreReport } from './storeReport.js';
 import { SubscriptionGroups } from './subscriptionGroups.js';
 import { Topics } from './topics.js';
 import { Traffic } from './traffic.js';
+import { Transactions } from './transactions/transactions.js';
 
 export interface BrokerOptions {
   config: BrokerConfig;
@@ -113,13 +117,28 @@ async function open(options: BrokerOptions, closes: CloseStack): Promise<Opened>
     host: config.brokerIP1,
   });
   const levels = new DelayLevels(config.messageDelayLevel);
-  const store = await openStore(config, identity, levels, { clock, logger, files });
+  const late: { eventTopics?: EventTopics } = {};
+  // Until the topics are known, all of them are kept.
+  const keepsTopic = (topic: string) => late.eventTopics?.keeps(topic) ?? true;
+  const store = await openStore(config, identity, levels, keepsTopic, { clock, logger, files });
   closes.push(() => store.close());
 
   const transport = options.transport ?? new RemotingClient({ clock, logger });
   if (!options.transport) closes.push(() => transport.close());
-  const { parts, registration } = buildParts(config, { identity, levels, store, transport, clock, logger, files });
+  const { parts, registration, transactions, timed } = buildParts(config, {
+    identity,
+    levels,
+    store,
+    transport,
+    clock,
+    logger,
+    files,
+  });
   const { offsets, delayed, clients, queueLocks, longPolling, putTraffic } = parts;
+  late.eventTopics = parts.eventTopics;
+  const report = new StoreReport({ store, eventTopics: parts.eventTopics, logger });
+  closes.push(() => report.stop());
+  report.start();
   // Twice: what changed while a save was under way is in the second.
   closes.push(async () => {
     for (const table of [offsets, delayed]) {
@@ -137,13 +156,20 @@ async function open(options: BrokerOptions, closes: CloseStack): Promise<Opened>
   ];
   closes.push(() => timers.forEach((timer) => timer.cancel()));
   closes.push(() => delayed.stop());
+  closes.push(() => timed.stop());
+  timed.open();
+  closes.push(() => transactions.stop());
   const forget = store.onArrival(({ topic, queueId, tagsCode, storeTimestamp }) => {
-    putTraffic.count(storeTimestamp);
+    // A message counts once, however many light queues it is in.
+    if (!topic.startsWith(LMQ_PREFIX)) putTraffic.count(storeTimestamp);
     if (topic === SCHEDULE_TOPIC) delayed.onArrival(queueId);
+    if (topic === TIMER_TOPIC) timed.onArrival();
+    if (topic === TRANS_HALF_TOPIC) transactions.onArrival();
     longPolling.onArrival(topic, queueId, tagsCode);
   });
   closes.push(forget);
 
+  await transactions.load();
   const table = new ProcessorTable({ rows: brokerRows(parts), lanes: brokerLanes(config), logger });
   identity.listensOn(listen ? await listenOn(table, options, closes) : config.listenPort || DEFAULT_PORT);
   // What is under way is answered before the connections close.
@@ -152,6 +178,8 @@ async function open(options: BrokerOptions, closes: CloseStack): Promise<Opened>
     await store.syncLog().catch(() => {});
   });
   delayed.start();
+  timed.start();
+  transactions.start();
   closes.push(() => registration.stop());
   await registration.start({ isRequired: options.requireNameServer ?? true });
   return { table, address: identity.address };
@@ -184,6 +212,7 @@ function openStore(
   config: BrokerConfig,
   identity: BrokerIdentity,
   levels: DelayLevels,
+  keepsTopic: (topic: string) => boolean,
   surroundings: Surroundings,
 ): Promise<MessageStore> {
   return MessageStore.open({
@@ -198,6 +227,19 @@ function openStore(
     syncFlushTimeoutMillis: config.syncFlushTimeout,
     flushIntervalCommitLogMillis: config.flushIntervalCommitLog,
     delayLevels: levels.millis,
+    multiDispatch: config.enableLmq && config.enableMultiDispatch,
+    keepsTopic,
+    retention: {
+      fileReservedTimeHours: config.fileReservedTime,
+      deleteWhen: config.deleteWhen,
+      diskMaxUsedSpaceRatio: config.diskMaxUsedSpaceRatio,
+      cleanFileForciblyEnable: config.cleanFileForciblyEnable,
+      diskSpaceCleanForciblyRatio: config.diskSpaceCleanForciblyRatio,
+      diskSpaceWarningLevelRatio: config.diskSpaceWarningLevelRatio,
+      cleanResourceIntervalMillis: config.cleanResourceInterval,
+      deleteCommitLogFilesIntervalMillis: config.deleteCommitLogFilesInterval,
+      deleteFileBatchMax: config.deleteFileBatchMax,
+    },
     ...surroundings,
   });
 }
@@ -253,9 +295,13 @@ function buildParts(config: BrokerConfig, foundation: Foundation) {
     topics,
     store,
     autoCreateTopicEnable: config.autoCreateTopicEnable,
-    isDelayedFor: (topic) => delayed.isWaitingFor(topic),
+    isDelayedFor: (topic) =>
+      anyOf(delayed.isWaitingFor(topic), timed.isWaitingFor(topic), transactions.isWaitingFor(topic)),
   });
-  const intake = new MessageIntake({ store, eventTopics, delayLevels: levels });
+  const { rejectTransactionMessage } = config;
+  const timerRules = new TimerRules({ config, clock, countAt: (time) => timed.countAt(time) });
+  const intake = new MessageIntake({ store, eventTopics, delayLevels: levels, timerRules, rejectTransactionMessage });
+  const timed: Timers = new Timers({ config, store, intake, files, clock, logger });
   const delayed = new DelayedDelivery({
     store,
     intake,
@@ -272,6 +318,17 @@ function buildParts(config: BrokerConfig, foundation: Foundation) {
       config.notifyConsumerIdsChangedEnable && (groups.get(group)?.notifyConsumerIdsChangedEnable ?? true),
     channelExpiredMillis: config.channelExpiredTimeout,
   });
+  const transactions = new Transactions({
+    config,
+    store,
+    intake,
+    offsets,
+    topics,
+    clients,
+    identity,
+    clock,
+    logger,
+  });
   const putTraffic = new Traffic();
   const getTraffic = new Traffic();
   const parts: BrokerParts = {
@@ -283,6 +340,8 @@ function buildParts(config: BrokerConfig, foundation: Foundation) {
     eventTopics,
     delayed,
     intake,
+    timed,
+    transactionEnds: transactions.ends,
     registration,
     store,
     config,
@@ -304,5 +363,10 @@ function buildParts(config: BrokerConfig, foundation: Foundation) {
     now: () => clock.now(),
     onServed: (count) => getTraffic.count(clock.now(), count),
   };
-  return { parts, registration };
+  return { parts, registration, transactions, timed };
+}
+
+/** True when one says so, undefined when none does and one cannot tell. */
+function anyOf(...answers: (boolean | undefined)[]): boolean | undefined {
+  return answers.includes(true) || (answers.includes(undefined) ? undefined : false);
 }

@@ -38,7 +38,7 @@ export interface EventTopicsParts {
   topics: Topics;
   store: Pick<MessageStore, 'queueRange' | 'queues' | 'syncLog'>;
   autoCreateTopicEnable: boolean;
-  /** Does a delayed message wait for this topic? Undefined: too many wait to tell. */
+  /** Does a delayed message, or one whose transaction has not ended, wait for this topic? Undefined: too many wait to tell. */
   isDelayedFor: (topic: string) => boolean | undefined;
 }
 
@@ -94,11 +94,17 @@ export class EventTopics {
       const isDelayed = this.#isDelayedFor(topicName);
       if (isDelayed === undefined)
         throw refused(topicName, 'too many delayed messages wait to tell whether one is for it');
-      if (isDelayed) throw refused(topicName, 'a delayed message waits for it');
+      if (isDelayed) throw refused(topicName, 'a delayed message waits for it, or one whose transaction has not ended');
       return this.#topics.put(marked(wanted));
     } finally {
       this.#marking.delete(topicName);
     }
+  }
+
+  /** Is nothing of this topic ever removed from the log? */
+  keeps(topic: string): boolean {
+    const config = this.#topics.get(topic);
+    return config !== undefined && isEventTopic(config);
   }
 
   /** Does the topic hold anything, also what is not readable yet? */

@@ -1,20 +1,24 @@
 /**
- * The last gate before the store for everything but guarded appends: sends of every kind, send-backs and delayed
- * messages that fall due. Here, judged by the real topic, unguarded messages for event topics are refused, delayed
- * messages change their topic, and what this version cannot do (transactions, timer delays) is refused.
+ * The last gate before the store for everything but guarded appends: sends of every kind, send-backs, committed
+ * transactions and delayed messages that fall due. Here, judged by the real topic, unguarded messages for event topics
+ * are refused, and half and delayed messages change their topic.
  * Upstream: `HookUtils`, `SendMessageProcessor`.
  */
 import { isFoldlogError, messageOf } from '../base/errors.js';
+import type { TimestampMillis } from '../base/flavours.js';
 import { SYS_FLAG } from '../protocol/message.js';
 import { EVENT_PROPERTY, PROPERTY } from '../protocol/messageProperties.js';
+import { TIMER_TOPIC } from '../protocol/names.js';
 import type { ResponseFields } from '../protocol/remotingCommand.js';
 import { RESPONSE_CODE } from '../protocol/responseCodes.js';
 import type { MessageStore } from '../store/messageStore.js';
 import type { AppendOutcome, AppendRefusal, MessageToStore, TurnPromises } from '../store/storeTypes.js';
 import type { DelayLevels } from './delay/delayLevels.js';
 import { scheduled } from './delay/delayLevels.js';
+import { asksForTime, type TimerRules } from './delay/timerRules.js';
 import type { EventTopics } from './eventTopics.js';
 import { withoutProperty } from './propertiesText.js';
+import { isHalf, prepared } from './transactions/halfMessages.js';
 
 const { APPEND_INDEX } = EVENT_PROPERTY;
 
@@ -25,32 +29,56 @@ export interface IntakeRefusal {
   remark: string;
 }
 
-export type IntakeOutcome = Extract<AppendOutcome, { status: 'PUT_OK' }> | IntakeRefusal;
+/** `timerOutMillis`: the message waits for this time, by which it can be recalled. */
+export type IntakeOutcome =
+  | (Extract<AppendOutcome, { status: 'PUT_OK' }> & { timerOutMillis?: TimestampMillis })
+  | IntakeRefusal;
 
 export interface MessageIntakeParts {
   store: Pick<MessageStore, 'append'>;
   eventTopics: Pick<EventTopics, 'refusalOf'>;
   delayLevels: DelayLevels;
+  timerRules: Pick<TimerRules, 'decide'>;
+  /** Refuse half messages. Default false. */
+  rejectTransactionMessage?: boolean;
 }
 
 export class MessageIntake {
   readonly #store: Pick<MessageStore, 'append'>;
   readonly #eventTopics: Pick<EventTopics, 'refusalOf'>;
   readonly #delayLevels: DelayLevels;
+  readonly #timerRules: Pick<TimerRules, 'decide'>;
+  readonly #rejectTransactionMessage: boolean;
 
-  constructor({ store, eventTopics, delayLevels }: MessageIntakeParts) {
+  constructor(parts: MessageIntakeParts) {
+    const { store, eventTopics, delayLevels, timerRules, rejectTransactionMessage = false } = parts;
+    this.#timerRules = timerRules;
+    this.#rejectTransactionMessage = rejectTransactionMessage;
     this.#store = store;
     this.#eventTopics = eventTopics;
     this.#delayLevels = delayLevels;
   }
 
-  /** Stores a message, now or through its delay level. */
+  /** Stores a message, now, through its delay level, or as a half message until its transaction ends. */
   put(message: MessageToStore): IntakeOutcome {
-    const { properties } = message;
     const defect = this.#eventTopics.refusalOf(message.topic);
     if (defect !== undefined) return refusal(RESPONSE_CODE.NO_PERMISSION, defect);
-    if (isTransactional(message)) return TRANSACTION_REFUSAL;
-    const delay = properties[PROPERTY.DELAY];
+    if (message.topic === TIMER_TOPIC) return TIMER_TOPIC_REFUSAL;
+    if (isHalf(message)) return this.#prepare(message);
+    if (isInvisible(message)) return INVISIBLE_REFUSAL;
+    return this.#place(message);
+  }
+
+  /** Stores the message of a transaction that is committed, now or through its delay. */
+  putCommitted(message: MessageToStore): IntakeOutcome {
+    const defect = this.#eventTopics.refusalOf(message.topic);
+    if (defect !== undefined) return refusal(RESPONSE_CODE.NO_PERMISSION, defect);
+    return this.#place(message);
+  }
+
+  /** Now, or where it waits for its time. */
+  #place(message: MessageToStore): IntakeOutcome {
+    const delay = message.properties[PROPERTY.DELAY];
     if (delay !== undefined) {
       const level = this.#delayLevels.parse(delay);
       if (level === undefined) {
@@ -58,8 +86,11 @@ export class MessageIntake {
       }
       if (level > 0) return this.#append([scheduled(message, level)]);
     }
-    if (hasTimer(message)) return TIMER_REFUSAL;
-    return this.#append([message]);
+    const timed = this.#timerRules.decide(message);
+    if (timed.status === 'REFUSED') return refusal(timed.code, timed.remark);
+    if (timed.status === 'NOW') return this.#append([message]);
+    const outcome = this.#append([timed.message]);
+    return outcome.status === 'PUT_OK' ? { ...outcome, timerOutMillis: timed.outMillis } : outcome;
   }
 
   /** Stores the messages of one batch, all of one topic and queue, as a contiguous whole. */
@@ -68,8 +99,9 @@ export class MessageIntake {
     if (!first) return refusal(RESPONSE_CODE.MESSAGE_ILLEGAL, 'the batch holds no message');
     const defect = this.#eventTopics.refusalOf(first.topic);
     if (defect !== undefined) return refusal(RESPONSE_CODE.NO_PERMISSION, defect);
+    if (first.topic === TIMER_TOPIC) return TIMER_TOPIC_REFUSAL;
     for (const message of messages) {
-      if (isTransactional(message)) return TRANSACTION_REFUSAL;
+      if (isHalf(message) || isInvisible(message)) return BATCHED_TRANSACTION_REFUSAL;
       if (hasTimer(message) || this.#isDelayed(message)) {
         return refusal(RESPONSE_CODE.MESSAGE_ILLEGAL, 'a message of a batch cannot be delayed: send it alone');
       }
@@ -82,6 +114,23 @@ export class MessageIntake {
     const defect = this.#eventTopics.refusalOf(message.topic);
     if (defect !== undefined) return refusal(RESPONSE_CODE.NO_PERMISSION, defect);
     return this.#append([message]);
+  }
+
+  /** Stores a half message. What would keep its commit out of the log is refused now. */
+  #prepare(message: MessageToStore): IntakeOutcome {
+    if (this.#rejectTransactionMessage) return TRANSACTION_REFUSAL;
+    const { [PROPERTY.PGROUP]: group, [PROPERTY.DELAY]: delay } = message.properties;
+    if (group === undefined) {
+      return refusal(RESPONSE_CODE.MESSAGE_ILLEGAL, 'a transactional message names its producer group in PGROUP');
+    }
+    if (delay !== undefined && this.#delayLevels.parse(delay) === undefined) {
+      return refusal(RESPONSE_CODE.MESSAGE_ILLEGAL, `delay level ${JSON.stringify(delay)} is not a number`);
+    }
+    // The time of a relative delay counts from the commit.
+    const timed = this.#timerRules.decide(message);
+    if (timed.status === 'REFUSED') return refusal(timed.code, timed.remark);
+    const half = prepared(message);
+    return half ? this.#append([half]) : HALF_SIZE_REFUSAL;
   }
 
   #isDelayed(message: MessageToStore): boolean {
@@ -103,22 +152,32 @@ const refusal = (code: number, remark: string): IntakeRefusal => ({ status: 'REF
 
 const TRANSACTION_REFUSAL = refusal(
   RESPONSE_CODE.NO_PERMISSION,
-  'transactional messages are not available in this version: send the message without TRAN_MSG',
+  'sending transactional messages is forbidden by rejectTransactionMessage',
 );
 
-const TIMER_REFUSAL = refusal(
+const BATCHED_TRANSACTION_REFUSAL = refusal(
   RESPONSE_CODE.MESSAGE_ILLEGAL,
-  'timer delays (TIMER_DELAY_SEC, TIMER_DELAY_MS, TIMER_DELIVER_MS) are not available in this version: use a delay level',
+  'a message of a batch cannot be transactional: send it alone',
 );
 
-/**
- * A half message, or the end of one: neither is put into a queue, so it would never be seen. A redelivery keeps
- * TRAN_MSG in its text but is committed.
- */
-function isTransactional({ properties, sysFlag, reconsumeTimes }: MessageToStore): boolean {
-  if ((sysFlag & SYS_FLAG.TRANSACTION_PREPARED) !== 0) return true;
-  return reconsumeTimes === 0 && properties[PROPERTY.TRAN_MSG] === 'true';
-}
+const HALF_SIZE_REFUSAL = refusal(
+  RESPONSE_CODE.MESSAGE_ILLEGAL,
+  'the properties of the transactional message are too long: its copies need 256 bytes more',
+);
+
+const INVISIBLE_REFUSAL = refusal(
+  RESPONSE_CODE.MESSAGE_ILLEGAL,
+  'sysFlag says prepared or rolled back, TRAN_MSG does not say true: no consumer would ever see the message',
+);
+
+/** Differs from RocketMQ: what stands in this topic was put there by the broker, so that it can be delivered. */
+const TIMER_TOPIC_REFUSAL = refusal(
+  RESPONSE_CODE.NO_PERMISSION,
+  `Sending message to topic[${TIMER_TOPIC}] is forbidden.`,
+);
+
+/** Of these transaction types no record is put into a queue. */
+const isInvisible = ({ sysFlag }: MessageToStore): boolean => (sysFlag & SYS_FLAG.TRANSACTION_PREPARED) !== 0;
 
 /**
  * A copy of an event (sent back, forwarded) keeps its properties but for the place in its append: recovery would take
@@ -131,16 +190,7 @@ function withoutAppendIndex(message: MessageToStore): MessageToStore {
   return { ...message, properties, propertiesText: withoutProperty(message.propertiesText, APPEND_INDEX) };
 }
 
-/** A redelivery may still carry what delayed its original. */
-function hasTimer({ properties, reconsumeTimes }: MessageToStore): boolean {
-  if (reconsumeTimes > 0) return false;
-  return (
-    properties[PROPERTY.TIMER_DELAY_SEC] !== undefined ||
-    properties[PROPERTY.TIMER_DELAY_MS] !== undefined ||
-    properties[PROPERTY.TIMER_DELIVER_MS] !== undefined ||
-    properties[PROPERTY.TIMER_DEL_UNIQKEY] !== undefined
-  );
-}
+const hasTimer = ({ properties }: MessageToStore): boolean => asksForTime(properties);
 
 /** What the store throws when it is finished or the disk is full, as a refusal: nothing was stored. */
 export function refusedWhenUnavailable<Outcome>(append: () => Outcome): Outcome | AppendRefusal {

@@ -1,8 +1,11 @@
 /**
  * Keeps this broker registered with every name server: in full at start, every period and after a connection was lost,
- * and with just the changed topics as soon as one changes; unregisters at stop. Each name server is reached over one
- * long-lived connection, because it takes a broker out when that closes. Upstream: `BrokerOuterAPI`,
- * `BrokerController.registerBrokerAll`.
+ * and as soon as a topic changes; unregisters at stop. Each name server is reached over one long-lived connection,
+ * because it takes a broker out when that closes. Upstream: `BrokerOuterAPI`, `BrokerController.registerBrokerAll`,
+ * `needRegister`, `registerSingleTopicAll`.
+ *
+ * A name server takes a registration of one topic for a change and any other for the whole: one changed topic goes
+ * alone, several go with all the rest.
  */
 import { crc32 } from 'node:zlib';
 import type { Clock, Timer } from '../base/clock.js';
@@ -10,15 +13,25 @@ import { delay } from '../base/clock.js';
 import { FoldlogError, messageOf } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
 import type { BrokerConfig } from '../config/brokerConfig.js';
-import type { TopicConfig, TopicConfigTable, TopicRouteData } from '../protocol/bodies.js';
-import { decodeKVTable, decodeTopicRouteData, encodeRegisterBrokerBody } from '../protocol/bodies.js';
+import type { DataVersion, TopicConfig, TopicConfigTable, TopicRouteData } from '../protocol/bodies.js';
+import {
+  decodeKVTable,
+  decodeTopicRouteData,
+  encodeCompressedRegistration,
+  encodeDataVersion,
+  encodeRegisterBrokerBody,
+  encodeTopicRouteData,
+} from '../protocol/bodies.js';
 import {
   getRouteInfoByTopicHeader,
+  queryDataVersionHeader,
+  queryDataVersionResponseHeader,
   registerBrokerHeader,
+  registerTopicInNamesrvHeader,
   unregisterBrokerHeader,
 } from '../protocol/headers/namesrv.js';
 import { PERM } from '../protocol/names.js';
-import { requestCommand } from '../protocol/remotingCommand.js';
+import { type RemotingCommand, requestCommand } from '../protocol/remotingCommand.js';
 import { REQUEST_CODE } from '../protocol/requestCodes.js';
 import { RESPONSE_CODE, responseCodeName } from '../protocol/responseCodes.js';
 import type { Transport } from '../remoting/transport.js';
@@ -35,7 +48,14 @@ const ROUTE_TIMEOUT_MILLIS = 3000;
 
 type RegistrationConfig = Pick<
   BrokerConfig,
-  'brokerIP2' | 'brokerPermission' | 'haListenPort' | 'registerBrokerTimeoutMills' | 'registerNameServerPeriod'
+  | 'brokerIP2'
+  | 'brokerPermission'
+  | 'compressedRegister'
+  | 'enableSingleTopicRegister'
+  | 'forceRegister'
+  | 'haListenPort'
+  | 'registerBrokerTimeoutMills'
+  | 'registerNameServerPeriod'
 >;
 
 export interface RegistrationParts {
@@ -89,7 +109,7 @@ export class Registration {
     this.#isRunning = true;
     const period = config.registerNameServerPeriod;
     this.#timers.push(
-      clock.every(period, () => this.#registerAll(() => true)),
+      clock.every(period, () => this.#registerAll(() => true, { isForced: config.forceRegister })),
       clock.every(RETRY_MILLIS, () => this.#registerAll((server) => this.#isLost(server))),
     );
     const deadline = clock.monotonic() + config.registerBrokerTimeoutMills;
@@ -145,14 +165,13 @@ export class Registration {
     this.#isRunning = false;
     this.#stopped.abort();
     for (const timer of this.#timers.splice(0)) timer.cancel();
-    const { identity, transport, logger } = this.#parts;
+    const { transport, logger } = this.#parts;
     await Promise.all(
       this.#nameServers.map(async (server) => {
         await this.#settled(server);
         if (!server.isRegistered) return;
         server.isRegistered = false;
-        const { brokerName, clusterName, addressText: brokerAddr } = identity;
-        const header = unregisterBrokerHeader.encode({ brokerName, clusterName, brokerAddr, brokerId: 0 });
+        const header = unregisterBrokerHeader.encode(this.#names());
         try {
           const request = requestCommand(REQUEST_CODE.UNREGISTER_BROKER, header);
           await transport.invoke(server.address, request, UNREGISTER_TIMEOUT_MILLIS);
@@ -178,43 +197,92 @@ export class Registration {
     return !server.isRegistered || !this.#parts.transport.isConnected(server.address);
   }
 
-  #registerAll(isMeant: (server: NameServer) => boolean): Promise<boolean>[] {
-    const { registerBrokerTimeoutMills } = this.#parts.config;
+  #registerAll(isMeant: (server: NameServer) => boolean, { isForced = true } = {}): Promise<boolean>[] {
     return this.#nameServers.filter(isMeant).map((server) => {
-      server.registering ??= this.#register(server, this.#parts.topics.snapshot(), registerBrokerTimeoutMills).finally(
-        () => {
-          server.registering = undefined;
-        },
-      );
+      server.registering ??= this.#registerInFull(server, isForced).finally(() => {
+        server.registering = undefined;
+      });
       return server.registering;
     });
   }
 
-  async #announceAll(topicConfigTable: Map<string, TopicConfig>): Promise<void> {
+  async #registerInFull(server: NameServer, isForced: boolean): Promise<boolean> {
+    const { registerBrokerTimeoutMills } = this.#parts.config;
+    if (!isForced && server.isRegistered && (await this.#isUpToDate(server))) return true;
+    const table = this.#parts.topics.snapshot();
+    return this.#attempt(server, () => this.#register(server, table, registerBrokerTimeoutMills));
+  }
+
+  /** Does the name server hold our version? A look that fails leads to a registration, which tells why. */
+  async #isUpToDate({ address }: NameServer): Promise<boolean> {
+    const { transport, topics, config } = this.#parts;
+    const version: DataVersion = topics.snapshot().dataVersion;
+    try {
+      const request = requestCommand(
+        REQUEST_CODE.QUERY_DATA_VERSION,
+        queryDataVersionHeader.encode(this.#names()),
+        encodeDataVersion(version),
+      );
+      const response = await transport.invoke(address, request, config.registerBrokerTimeoutMills);
+      if (response.code !== RESPONSE_CODE.SUCCESS) return false;
+      return !queryDataVersionResponseHeader.decode(response.extFields).changed;
+    } catch {
+      return false;
+    }
+  }
+
+  async #announceAll(changed: Map<string, TopicConfig>): Promise<void> {
     const { config, topics } = this.#parts;
     const timeoutMillis = Math.min(ANNOUNCE_TIMEOUT_MILLIS, config.registerBrokerTimeoutMills);
-    const table = { dataVersion: topics.snapshot().dataVersion, topicConfigTable };
+    const all = topics.snapshot();
+    const table = changed.size === 1 ? { ...all, topicConfigTable: changed } : all;
     await Promise.all(
       this.#nameServers.map(async (server) => {
-        // One that is lost gets everything when it is back.
-        if (server.isRegistered && this.#isRunning) await this.#register(server, table, timeoutMillis);
+        if (!server.isRegistered || !this.#isRunning) return;
+        // One that is lost gets everything when it is back; nobody waits for that.
+        if (this.#isLost(server)) return void this.#registerAll((one) => one === server);
+        await this.#attempt(server, () =>
+          config.enableSingleTopicRegister
+            ? this.#registerTopics(server, changed, timeoutMillis)
+            : this.#register(server, table, timeoutMillis),
+        );
       }),
     );
   }
 
-  async #register(server: NameServer, table: TopicConfigTable, timeoutMillis: number): Promise<boolean> {
-    const { transport, topics, logger } = this.#parts;
+  async #register({ address }: NameServer, table: TopicConfigTable, timeoutMillis: number): Promise<void> {
+    const { transport, topics } = this.#parts;
+    const response = await transport.invoke(address, this.#requestOf(table), timeoutMillis);
+    assertTaken(response);
+    // The order topics of the whole cluster; upstream sends them with each answer.
+    if (response.body.length > 0) topics.markOrdered(decodeKVTable(response.body).table.keys());
+  }
+
+  /** Says of each topic where its queues are, and nothing of the others. */
+  async #registerTopics({ address }: NameServer, topics: Map<string, TopicConfig>, timeoutMillis: number) {
+    const { transport, identity, config } = this.#parts;
+    for (const [topic, { readQueueNums, writeQueueNums, perm, topicSysFlag }] of restricted(
+      topics,
+      config.brokerPermission,
+    )) {
+      const { brokerName } = identity;
+      const queueDatas = [{ brokerName, readQueueNums, writeQueueNums, perm, topicSysFlag }];
+      const route = encodeTopicRouteData({ queueDatas, brokerDatas: [], filterServerTable: new Map() }, 'standard');
+      const header = registerTopicInNamesrvHeader.encode({ topic });
+      const request = requestCommand(REQUEST_CODE.REGISTER_TOPIC_IN_NAMESRV, header, route);
+      assertTaken(await transport.invoke(address, request, timeoutMillis));
+    }
+  }
+
+  /** Notes whether the name server took what it was told; false when it did not. */
+  async #attempt(server: NameServer, tell: () => Promise<void>): Promise<boolean> {
+    const { logger } = this.#parts;
     const { address } = server;
     try {
-      const response = await transport.invoke(address, this.#requestOf(table), timeoutMillis);
-      if (response.code !== RESPONSE_CODE.SUCCESS) {
-        throw new Error(`${responseCodeName(response.code)} ${response.remark ?? ''}`);
-      }
+      await tell();
       if (!server.isRegistered) logger.info({ nameServer: address }, 'registered');
       server.isRegistered = true;
       server.isReported = false;
-      // The order topics of the whole cluster; upstream sends them with each answer.
-      if (response.body.length > 0) topics.markOrdered(decodeKVTable(response.body).table.keys());
       return true;
     } catch (thrown) {
       server.isRegistered = false;
@@ -227,25 +295,34 @@ export class Registration {
     }
   }
 
+  /** The four fields that name a broker. */
+  #names() {
+    const { brokerName, clusterName, addressText: brokerAddr } = this.#parts.identity;
+    return { brokerName, clusterName, brokerAddr, brokerId: 0 };
+  }
+
   #requestOf({ dataVersion, topicConfigTable }: TopicConfigTable) {
-    const { identity, config } = this.#parts;
-    const body = encodeRegisterBrokerBody({
+    const { config } = this.#parts;
+    const registration = {
       dataVersion,
       topicConfigTable: restricted(topicConfigTable, config.brokerPermission),
       filterServerList: [],
-    });
+    };
+    const compressed = config.compressedRegister;
+    const body = compressed ? encodeCompressedRegistration(registration) : encodeRegisterBrokerBody(registration);
     const header = registerBrokerHeader.encode({
-      brokerName: identity.brokerName,
-      brokerAddr: identity.addressText,
-      clusterName: identity.clusterName,
+      ...this.#names(),
       haServerAddr: `${config.brokerIP2}:${config.haListenPort}`,
-      brokerId: 0,
       enableActingMaster: false,
-      compressed: false,
+      compressed,
       bodyCrc32: crc32(body) & 0x7fffffff,
     });
     return requestCommand(REQUEST_CODE.REGISTER_BROKER, header, body);
   }
+}
+
+function assertTaken({ code, remark }: RemotingCommand): void {
+  if (code !== RESPONSE_CODE.SUCCESS) throw new Error(`${responseCodeName(code)} ${remark ?? ''}`);
 }
 
 /** What the whole broker may not do, none of its topics may. */

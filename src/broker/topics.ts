@@ -22,6 +22,7 @@ import {
   SCHEDULE_TOPIC,
   SELF_TEST_TOPIC,
   systemTopics,
+  TIMER_TOPIC,
   TRANS_HALF_TOPIC,
   TRANS_OP_HALF_TOPIC,
   topicDefect,
@@ -41,6 +42,7 @@ export type TopicsConfig = Pick<
   | 'clusterTopicEnable'
   | 'defaultTopicQueueNums'
   | 'msgTraceTopicName'
+  | 'timerWheelEnable'
   | 'traceTopicEnable'
 >;
 
@@ -231,6 +233,7 @@ function builtInTopics(config: TopicsConfig, delayLevelCount: number): TopicConf
     topic(config.brokerName, 1, config.brokerTopicEnable ? template : PERM.INHERIT),
     topic(OFFSET_MOVED_EVENT_TOPIC, 1, both),
     topic(SCHEDULE_TOPIC, Math.max(SCHEDULE_QUEUES_MIN, delayLevelCount), both),
+    ...(config.timerWheelEnable ? [topic(TIMER_TOPIC, 1, both)] : []),
     ...(config.traceTopicEnable ? [topic(config.msgTraceTopicName, 1, both)] : []),
     topic(replyTopicOf(config.brokerClusterName), 1, both),
     topic(TRANS_HALF_TOPIC, 1, both),

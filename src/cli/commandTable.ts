@@ -65,9 +65,9 @@ export const COMMANDS: readonly CommandRow[] = [
   },
   {
     name: 'store verify',
-    summary: 'check a store directory, also one by Apache RocketMQ, without changing it',
+    summary: 'check a store directory, also one by Apache RocketMQ; it is changed only with --repair',
     arguments: [{ name: 'dir', meaning: 'directory of the store' }],
-    options: [conf],
+    options: [{ flags: '--repair', meaning: 'make a damaged store open again; keeps what it removes' }, conf],
     load: () => import('./commands/storeVerify.js'),
   },
   {
@@ -75,7 +75,10 @@ export const COMMANDS: readonly CommandRow[] = [
     summary: 'print what lies in a store directory, one JSON object a line',
     arguments: [{ name: 'dir', meaning: 'directory of the store' }],
     options: [
-      { flags: '--part <part>', meaning: 'commitlog, consumequeue, index or checkpoint (default: commitlog)' },
+      {
+        flags: '--part <part>',
+        meaning: 'commitlog, consumequeue, index, checkpoint, timerlog, timerwheel or timercheck (default: commitlog)',
+      },
       { flags: '--topic <topic>', meaning: 'this topic only (commitlog, consumequeue)' },
       { flags: '--limit <count>', meaning: 'at most so many lines' },
       conf,

@@ -12,9 +12,16 @@ export interface Terminal {
   readonly isOutClosed: boolean;
   /** Writes a line to stderr. */
   err(line: string): void;
+  /** Shows how far something is, in place of what it showed before; '' takes it away. Only where stderr is a terminal. */
+  progress?(text: string): void;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly files: Files;
   readonly clock: Clock;
+}
+
+/** To the start of the line, the text, and nothing behind it. */
+function showProgress(text: string): void {
+  process.stderr.write(`\r${text}\u001b[K`);
 }
 
 /** The process's own. A reader that went away (`| head`) is not an error. */
@@ -30,6 +37,7 @@ export function processTerminal(): Terminal {
       return !process.stdout.writable;
     },
     err: (line) => void process.stderr.write(`${line}\n`),
+    ...(process.stderr.isTTY ? { progress: showProgress } : {}),
     env: process.env,
     files: diskFiles,
     clock: systemClock,

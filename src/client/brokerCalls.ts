@@ -29,6 +29,8 @@ import { getConsumerListByGroupHeader, unregisterClientHeader } from '../protoco
 import type { HeaderInput } from '../protocol/headers/headerFields.js';
 import {
   consumerSendMsgBackHeader,
+  encodeSendMessageV2,
+  endTransactionHeader,
   getEarliestMsgStoretimeHeader,
   getEarliestMsgStoretimeResponseHeader,
   getMaxOffsetHeader,
@@ -38,12 +40,12 @@ import {
   pullMessageResponseHeader,
   queryConsumerOffsetHeader,
   queryMessageHeader,
+  recallMessageHeader,
+  recallMessageResponseHeader,
   type SendMessageResponseHeader,
   searchOffsetByTimestampHeader,
   type sendMessageHeader,
   sendMessageResponseHeader,
-  sendMessageV2Header,
-  toSendMessageV2,
   updateConsumerOffsetHeader,
   viewMessageByIdHeader,
 } from '../protocol/headers/messaging.js';
@@ -57,6 +59,8 @@ import { isRefusal, type Requests, refusal } from './requests.js';
 export type SendHeader = HeaderInput<typeof sendMessageHeader.fields>;
 export type PullHeader = HeaderInput<typeof pullMessageHeader.fields>;
 export type SendBackHeader = HeaderInput<typeof consumerSendMsgBackHeader.fields>;
+export type EndTransactionHeader = HeaderInput<typeof endTransactionHeader.fields>;
+export type RecallHeader = HeaderInput<typeof recallMessageHeader.fields>;
 export type QueryHeader = HeaderInput<typeof queryMessageHeader.fields>;
 
 /** Codes of a send that was stored. Upstream: `MQClientAPIImpl.processSendResponse`. */
@@ -101,17 +105,32 @@ export class BrokerCalls {
   /** One message, or a batch when the header says so. Resolves when the broker stored it. */
   async send(address: string, header: SendHeader, body: Buffer, timeoutMillis?: number): Promise<StoredSend> {
     const code = header.batch ? REQUEST_CODE.SEND_BATCH_MESSAGE : REQUEST_CODE.SEND_MESSAGE_V2;
-    const extFields = sendMessageV2Header.encode(toSendMessageV2(header));
+    const extFields = encodeSendMessageV2(header);
     const response = await this.#requests.invoke(address, { code, extFields, body, timeoutMillis });
     const status = SEND_STATUS[response.code];
     if (!status) throw refusal(address, code, response);
-    return { status, ...sendMessageResponseHeader.decode(response.extFields) };
+    return Object.assign(sendMessageResponseHeader.decode(response.extFields), { status });
+  }
+
+  /** Takes back a message that waits for its time. Resolves with its unique key; rejects when it was delivered. */
+  async recall(address: string, header: RecallHeader, timeoutMillis?: number): Promise<string> {
+    const extFields = recallMessageHeader.encode(header);
+    const code = REQUEST_CODE.RECALL_MESSAGE;
+    const response = await this.#requests.ask(address, { code, extFields, timeoutMillis });
+    return recallMessageResponseHeader.decode(response.extFields).msgId;
   }
 
   /** Sends without asking whether it was stored. */
   sendOneway(address: string, header: SendHeader, body: Buffer): Promise<void> {
     const code = header.batch ? REQUEST_CODE.SEND_BATCH_MESSAGE : REQUEST_CODE.SEND_MESSAGE_V2;
-    return this.#requests.tell(address, { code, extFields: sendMessageV2Header.encode(toSendMessageV2(header)), body });
+    return this.#requests.tell(address, { code, extFields: encodeSendMessageV2(header), body });
+  }
+
+  /** Commits or rolls back a half message. Resolves when the broker has noted it, FLUSH_DISK_TIMEOUT and the like included. */
+  async endTransaction(address: string, header: EndTransactionHeader): Promise<void> {
+    const code = REQUEST_CODE.END_TRANSACTION;
+    const response = await this.#requests.invoke(address, { code, extFields: endTransactionHeader.encode(header) });
+    if (!SEND_STATUS[response.code]) throw refusal(address, code, response);
   }
 
   async pull(address: string, header: PullHeader, timeoutMillis: number): Promise<PullAnswer> {

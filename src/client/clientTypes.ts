@@ -21,6 +21,10 @@ export interface Message {
   flag?: number;
   /** 1 to 18 (1s 5s 10s 30s 1m … 2h): delivered after the level's delay. */
   delayLevel?: number;
+  /** Delivered so many milliseconds after the broker stored it, to the broker's precision (1 s). Instead of a level. */
+  delayMillis?: number;
+  /** Delivered at this time, to the broker's precision (1 s). Instead of a level or a delay; one that has passed: at once. */
+  deliverAtMillis?: TimestampMillis;
   /** False: answered before flush and replication. Default true. */
   waitStoreOk?: boolean;
   /** Client message id (UNIQ_KEY); made when absent. A copy that is sent again keeps it. */
@@ -37,6 +41,8 @@ export interface SendResult {
   offsetMsgId: string;
   queue: MessageQueue;
   queueOffset: QueueOffset;
+  /** Of a message that waits for its time: with it `Producer.recall` takes it back. */
+  recallHandle?: string;
 }
 
 /** A message as a consumer gets it: body decompressed. */

@@ -36,3 +36,12 @@ export { Producer, type ProducerOptions, type SendOptions } from './producer.js'
 export { PullConsumer, type PullConsumerOptions, type PullFilter, type PullResult } from './pullConsumer.js';
 export { PushConsumer } from './pushConsumer.js';
 export { Session } from './session.js';
+export {
+  LocalTransactionState,
+  type TransactionContext,
+  type TransactionListener,
+  TransactionProducer,
+  type TransactionProducerOptions,
+  type TransactionSendOptions,
+  type TransactionSendResult,
+} from './transactionProducer.js';

@@ -3,7 +3,9 @@
  * that can be refused is refused here, before any byte leaves. Upstream: `Validators`, `DefaultMQProducerImpl.sendKernelImpl`.
  */
 import { OptionsError } from '../base/errors.js';
+import type { TimestampMillis } from '../base/flavours.js';
 import { encodeBatchBody } from '../protocol/batchBody.js';
+import { SYS_FLAG } from '../protocol/message.js';
 import { encodeProperties, isReservedProperty, PROPERTIES_MAX_BYTES, PROPERTY } from '../protocol/messageProperties.js';
 import { assertTopic, isForbiddenToSend, isRetryTopic } from '../protocol/names.js';
 import type { Message } from './clientTypes.js';
@@ -22,14 +24,39 @@ export interface Outgoing {
   sysFlag: number;
   flag: number;
   isBatch: boolean;
+  /** Of a half message: the same at each attempt, so that a broker that stored two of them knows them for one. */
+  bornTimestamp?: TimestampMillis;
+}
+
+/** Marks a half message; set by `transactionProducer.ts` alone. */
+export const HALF = Symbol('half message');
+
+export interface HalfMessage extends Message {
+  [HALF]: { group: string; bornTimestamp: TimestampMillis };
 }
 
 /** @param nextUniqueKey called when the message has no unique key of its own */
-export function prepare(message: Message, nextUniqueKey: () => string, shardingKey?: string): Outgoing {
+export function prepare(message: Message | HalfMessage, nextUniqueKey: () => string, shardingKey?: string): Outgoing {
   const uniqueKey = message.uniqueKey ?? nextUniqueKey();
   const propertiesText = propertiesOf(message, uniqueKey, shardingKey);
   const { body, sysFlag } = compressBody(bodyOf(message));
-  return { topic: message.topic, uniqueKey, body, propertiesText, sysFlag, flag: message.flag ?? 0, isBatch: false };
+  const plain = {
+    topic: message.topic,
+    uniqueKey,
+    body,
+    propertiesText,
+    sysFlag,
+    flag: message.flag ?? 0,
+    isBatch: false,
+  };
+  if (!(HALF in message)) return plain;
+  const { group, bornTimestamp } = message[HALF];
+  return {
+    ...plain,
+    propertiesText: propertiesText + encodeProperties({ [PROPERTY.TRAN_MSG]: 'true', [PROPERTY.PGROUP]: group }),
+    sysFlag: sysFlag | SYS_FLAG.TRANSACTION_PREPARED,
+    bornTimestamp,
+  };
 }
 
 /** Several messages of one topic in one request; the broker stores them in order in one queue. */
@@ -42,7 +69,10 @@ export function prepareBatch(messages: readonly Message[], nextUniqueKey: () => 
       throw new OptionsError(`a batch holds topics ${first.topic} and ${message.topic}: send one batch per topic`);
     }
     if ((message.waitStoreOk ?? true) !== waits) throw new OptionsError('messages of a batch differ in waitStoreOk');
-    if (message.delayLevel) throw new OptionsError('a message of a batch has a delayLevel: send it alone');
+    const { delayLevel, delayMillis, deliverAtMillis } = message;
+    if (delayLevel || delayMillis !== undefined || deliverAtMillis !== undefined) {
+      throw new OptionsError('a message of a batch has a delayLevel, delayMillis or deliverAtMillis: send it alone');
+    }
   }
   if (isRetryTopic(first.topic)) throw new OptionsError(`a batch cannot be sent to retry topic ${first.topic}`);
   const uniqueKeys: string[] = [];
@@ -105,6 +135,8 @@ function propertiesOf(message: Message, uniqueKey: string, shardingKey: string |
   if (!Number.isInteger(delayLevel) || delayLevel < 0 || delayLevel > DELAY_LEVEL_MAX) {
     throw new OptionsError(`delayLevel ${delayLevel} is not 0 to ${DELAY_LEVEL_MAX}`, { delayLevel });
   }
+  const { delayMillis, deliverAtMillis } = message;
+  if (delayMillis !== undefined || deliverAtMillis !== undefined) checkTime(message);
   const text = encodeProperties({
     ...properties,
     [PROPERTY.KEYS]: keys.join(' '),
@@ -112,12 +144,30 @@ function propertiesOf(message: Message, uniqueKey: string, shardingKey: string |
     [PROPERTY.WAIT]: String(waitStoreOk),
     [PROPERTY.TAGS]: tags,
     [PROPERTY.DELAY]: delayLevel > 0 ? String(delayLevel) : undefined,
+    [PROPERTY.TIMER_DELAY_MS]: delayMillis === undefined ? undefined : String(delayMillis),
+    [PROPERTY.TIMER_DELIVER_MS]: deliverAtMillis === undefined ? undefined : String(deliverAtMillis),
     [PROPERTY.SHARDING_KEY]: shardingKey,
   });
-  if (Buffer.byteLength(text) > PROPERTIES_MAX_BYTES) {
+  if (text.length * 3 > PROPERTIES_MAX_BYTES && Buffer.byteLength(text) > PROPERTIES_MAX_BYTES) {
     throw new OptionsError(`properties of a message to ${topic} take more than ${PROPERTIES_MAX_BYTES} bytes`, {
       topic,
     });
   }
   return text;
+}
+
+/** One delivery time at most: the broker would let a level win over a time, and a delay over an hour. */
+function checkTime({ delayLevel = 0, delayMillis, deliverAtMillis }: Message): void {
+  if (delayLevel > 0 || (delayMillis !== undefined && deliverAtMillis !== undefined)) {
+    throw new OptionsError('a message has more than one of delayLevel, delayMillis and deliverAtMillis: give one', {
+      delayLevel,
+      delayMillis,
+      deliverAtMillis,
+    });
+  }
+  const name = delayMillis === undefined ? 'deliverAtMillis' : 'delayMillis';
+  const millis = delayMillis ?? deliverAtMillis ?? 0;
+  if (!Number.isSafeInteger(millis) || millis < 0) {
+    throw new OptionsError(`${name} ${millis} is not a whole number from 0: give milliseconds`, { [name]: millis });
+  }
 }

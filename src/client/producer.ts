@@ -7,6 +7,7 @@ import type { Clock } from '../base/clock.js';
 import { BrokerError, FoldlogError, LifecycleError, messageOf, OptionsError, RemotingError } from '../base/errors.js';
 import type { MessageQueue } from '../protocol/message.js';
 import { AUTO_CREATE_TOPIC_KEY_TOPIC, assertGroup } from '../protocol/names.js';
+import { decodeRecallHandle, type RecallHandle } from '../protocol/recallHandle.js';
 import { RESPONSE_CODE } from '../protocol/responseCodes.js';
 import type { SendHeader } from './brokerCalls.js';
 import type { Message, SendResult } from './clientTypes.js';
@@ -81,6 +82,20 @@ export class Producer {
     await this.#session.brokerCalls.sendOneway(this.#addressOf(queue), this.#header(outgoing, queue), outgoing.body);
   }
 
+  /**
+   * Takes back a message that waits for its time, by the handle of its send. Resolves with its `msgId`. Rejects when its
+   * time has come, or when its broker does not take recalls (`recallMessageEnable`); a lost answer may be repeated.
+   */
+  async recall(topic: string, recallHandle: string, options: { timeoutMillis?: number } = {}): Promise<string> {
+    if (this.#isClosed) throw new LifecycleError(`producer ${this.group} is closed`);
+    const { brokerName } = handleOf(topic, recallHandle);
+    // Knowing the topic's queues is knowing its brokers.
+    await this.#session.routes.publishQueues(topic);
+    const address = this.#addressOf({ topic, brokerName, queueId: 0 });
+    const header = { producerGroup: this.group, topic, recallHandle, bname: brokerName };
+    return this.#session.brokerCalls.recall(address, header, options.timeoutMillis ?? this.#timeoutMillis);
+  }
+
   /** Takes the group out of the session. Sends under way go on. */
   async close(): Promise<void> {
     this.#isClosed = true;
@@ -91,21 +106,28 @@ export class Producer {
     return this.close();
   }
 
-  async #send(outgoing: Outgoing, options: SendOptions): Promise<SendResult> {
+  #send(outgoing: Outgoing, options: SendOptions): Promise<SendResult> {
     if (this.#isClosed) throw new LifecycleError(`producer ${this.group} is closed`);
-    const deadline = this.#clock.monotonic() + (options.timeoutMillis ?? this.#timeoutMillis);
-    const fixed = await this.#fixedQueue(outgoing, options);
-    if (fixed) return this.#sendOnce(outgoing, fixed, deadline);
-    return this.#sendWithRetries(outgoing, deadline);
+    const startedAt = this.#clock.monotonic();
+    const deadline = startedAt + (options.timeoutMillis ?? this.#timeoutMillis);
+    if (options.queue === undefined && options.shardingKey === undefined) {
+      return this.#sendWithRetries(outgoing, startedAt, deadline);
+    }
+    return this.#sendFixed(outgoing, options, startedAt, deadline);
   }
 
-  async #sendWithRetries(outgoing: Outgoing, deadline: number): Promise<SendResult> {
-    const startedAt = this.#clock.monotonic();
+  async #sendFixed(outgoing: Outgoing, options: SendOptions, startedAt: number, deadline: number): Promise<SendResult> {
+    const fixed = await this.#fixedQueue(outgoing, options);
+    return fixed ? this.#sendOnce(outgoing, fixed, deadline) : this.#sendWithRetries(outgoing, startedAt, deadline);
+  }
+
+  async #sendWithRetries(outgoing: Outgoing, startedAt: number, deadline: number): Promise<SendResult> {
     const brokersSent: string[] = [];
     let failure: unknown;
     let soft: SendResult | undefined;
     for (let attempt = 0; attempt < this.#attempts && this.#clock.monotonic() < deadline; attempt += 1) {
-      const queue = await this.#nextQueue(outgoing, brokersSent.at(-1));
+      const lastBrokerName = brokersSent.at(-1);
+      const queue = this.#knownQueue(outgoing, lastBrokerName) ?? (await this.#nextQueue(outgoing, lastBrokerName));
       brokersSent.push(queue.brokerName);
       try {
         const result = await this.#sendOnce(outgoing, queue, deadline);
@@ -141,13 +163,15 @@ export class Producer {
     const address = this.#addressOf(queue);
     const header = this.#header(outgoing, queue);
     const stored = await this.#session.brokerCalls.send(address, header, outgoing.body, timeoutMillis);
-    return {
+    const result: SendResult = {
       status: stored.status,
       msgId: outgoing.uniqueKey,
       offsetMsgId: stored.msgId,
       queue: { topic: queue.topic, brokerName: queue.brokerName, queueId: stored.queueId },
       queueOffset: stored.queueOffset,
     };
+    if (stored.recallHandle !== undefined) result.recallHandle = stored.recallHandle;
+    return result;
   }
 
   #header(outgoing: Outgoing, queue: MessageQueue): SendHeader {
@@ -158,7 +182,7 @@ export class Producer {
       defaultTopicQueueNums: DEFAULT_TOPIC_QUEUE_NUMS,
       queueId: queue.queueId,
       sysFlag: outgoing.sysFlag,
-      bornTimestamp: this.#clock.now(),
+      bornTimestamp: outgoing.bornTimestamp ?? this.#clock.now(),
       flag: outgoing.flag,
       properties: outgoing.propertiesText,
       reconsumeTimes: 0,
@@ -180,6 +204,12 @@ export class Producer {
     return shardingKey === undefined ? undefined : queueByHash(shardingKey, queues);
   }
 
+  /** {@link #nextQueue} of a topic whose route is known: without a wait, as nearly every send finds it. */
+  #knownQueue({ topic }: Outgoing, lastBrokerName: string | undefined): MessageQueue | undefined {
+    const queues = this.#session.routes.peek(topic)?.publishQueues;
+    return queues && queues.length > 0 ? this.#selection.next(topic, queues, lastBrokerName) : undefined;
+  }
+
   async #nextQueue({ topic }: Outgoing, lastBrokerName?: string): Promise<MessageQueue> {
     const queues = await this.#session.routes.publishQueues(topic);
     const queue = this.#selection.next(topic, queues, lastBrokerName);
@@ -192,6 +222,17 @@ export class Producer {
     if (address !== undefined) return address;
     throw new RemotingError('CONNECT_FAILED', `no master of broker ${queue.brokerName} is known`, { ...queue });
   }
+}
+
+function handleOf(topic: string, text: string): RecallHandle {
+  let handle: RecallHandle;
+  try {
+    handle = decodeRecallHandle(text);
+  } catch (thrown) {
+    throw new OptionsError(messageOf(thrown), { recallHandle: text, cause: thrown });
+  }
+  if (handle.topic === topic) return handle;
+  throw new OptionsError(`recall handle of topic ${handle.topic} given for topic ${topic}`, { topic });
 }
 
 /** Upstream: `DefaultMQProducer.retryResponseCodes`, and any failure of the network. */

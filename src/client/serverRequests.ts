@@ -4,7 +4,7 @@
  * REQUEST_CODE_NOT_SUPPORTED by the table. Upstream: `ClientRemotingProcessor`.
  */
 import { BrokerError, FoldlogError, messageOf } from '../base/errors.js';
-import type { QueueOffset } from '../base/flavours.js';
+import type { CommitLogOffset, QueueOffset } from '../base/flavours.js';
 import type { Logger } from '../base/logger.js';
 import { type ConsumerData, decodeResetOffsetBody, encodeConsumerStatusBody } from '../protocol/bodies.js';
 import {
@@ -17,6 +17,7 @@ import {
 import { checkTransactionStateHeader } from '../protocol/headers/messaging.js';
 import { writeFastJson, writeStandardJson } from '../protocol/looseJson.js';
 import type { MessageQueue, StoredMessage } from '../protocol/message.js';
+import { PROPERTY } from '../protocol/messageProperties.js';
 import { decodeRecord } from '../protocol/messageRecord.js';
 import { REQUEST_CODE } from '../protocol/requestCodes.js';
 import { RESPONSE_CODE } from '../protocol/responseCodes.js';
@@ -50,6 +51,23 @@ export interface ConsumerMember {
   stop(): Promise<void>;
 }
 
+/** Where the half message lies that a broker asks about, and where the answer goes. */
+export interface TransactionQuestion {
+  commitLogOffset: CommitLogOffset;
+  queueOffset: QueueOffset;
+  transactionId: string | undefined;
+  brokerName: string | undefined;
+  /** Of the broker, as the connection knows it. */
+  address: string;
+}
+
+/** A producer of transactional messages as its session sees it. */
+export interface TransactionMember {
+  readonly group: string;
+  /** Answers by END_TRANSACTION in its own time. `record` shows its real topic. */
+  ask(record: StoredMessage, question: TransactionQuestion): void;
+}
+
 const LANE = 'client';
 /** Requests of servers under way at once. */
 export const CLIENT_LANES = { [LANE]: { maxInFlight: 256 } } as const;
@@ -58,9 +76,10 @@ const SUCCESS = { code: RESPONSE_CODE.SUCCESS };
 
 export function clientProcessors(parts: {
   consumerOf: (group: string) => ConsumerMember | undefined;
+  transactionProducerOf: (group: string) => TransactionMember | undefined;
   logger: Logger;
 }): ProcessorRow[] {
-  const { consumerOf, logger } = parts;
+  const { consumerOf, transactionProducerOf, logger } = parts;
   const consumerOrRefuse = (group: string): ConsumerMember => {
     const consumer = consumerOf(group);
     if (consumer) return consumer;
@@ -81,11 +100,19 @@ export function clientProcessors(parts: {
       code: REQUEST_CODE.CHECK_TRANSACTION_STATE,
       header: checkTransactionStateHeader,
       lane: LANE,
-      handle({ header }) {
-        logger.warn(
-          { topic: header.topic, transactionId: header.transactionId },
-          'broker asks for the outcome of a transaction that was not begun here',
-        );
+      handle({ header, body, peer }) {
+        const { transactionId, commitLogOffset, tranStateTableOffset: queueOffset, bname: brokerName } = header;
+        const record = body.length > 0 ? recordOf(body) : undefined;
+        const member = record && transactionProducerOf(record.properties[PROPERTY.PGROUP] ?? '');
+        if (record && member) {
+          const address = `${peer.address.host}:${peer.address.port}`;
+          member.ask(record, { commitLogOffset, queueOffset, transactionId, brokerName, address });
+        } else {
+          logger.warn(
+            { topic: header.topic, transactionId },
+            'broker asks for the outcome of a transaction that was not begun here',
+          );
+        }
         return SUCCESS;
       },
     }),

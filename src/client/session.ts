@@ -20,7 +20,7 @@ import { Heartbeat } from './heartbeat.js';
 import { NameServers, parseNamesrvAddr } from './nameServers.js';
 import { Requests } from './requests.js';
 import { Routes } from './routes.js';
-import { CLIENT_LANES, type ConsumerMember, clientProcessors } from './serverRequests.js';
+import { CLIENT_LANES, type ConsumerMember, clientProcessors, type TransactionMember } from './serverRequests.js';
 
 const REQUEST_TIMEOUT_MILLIS = 3000;
 const POLL_NAME_SERVER_INTERVAL_MILLIS = 30_000;
@@ -46,6 +46,7 @@ export class Session {
   readonly #closes = new CloseStack();
   readonly #producers = new Map<string, number>();
   readonly #consumers = new Map<string, ConsumerMember>();
+  readonly #transactionProducers = new Map<string, TransactionMember>();
   #closing: Promise<void> | undefined;
 
   private constructor(options: SessionOptions) {
@@ -99,7 +100,11 @@ export class Session {
   #openTransport({ transport }: SessionOptions): Transport {
     const { clock, logger } = this;
     if (transport && typeof transport !== 'function') return transport;
-    const rows = clientProcessors({ consumerOf: (group) => this.#consumers.get(group), logger });
+    const rows = clientProcessors({
+      consumerOf: (group) => this.#consumers.get(group),
+      transactionProducerOf: (group) => this.#transactionProducers.get(group),
+      logger,
+    });
     const table = new ProcessorTable({ rows, lanes: CLIENT_LANES, logger });
     const own = transport ? transport(table) : new RemotingClient({ table, clock, logger });
     this.#closes.push(() => own.close());
@@ -137,6 +142,22 @@ export class Session {
         this.#producers.delete(group);
         void this.#unregister({ producerGroup: group });
       }
+    };
+  }
+
+  /** Makes it the one that is asked for its group, beside {@link joinProducer}. Returns what takes it out again. */
+  joinTransactionProducer(producer: TransactionMember): () => void {
+    this.#assertOpen();
+    const { group } = producer;
+    if (this.#transactionProducers.has(group)) {
+      throw new OptionsError(
+        `group ${group} has a transaction producer in session ${this.clientId} already: open another session`,
+        { group },
+      );
+    }
+    this.#transactionProducers.set(group, producer);
+    return () => {
+      if (this.#transactionProducers.get(group) === producer) this.#transactionProducers.delete(group);
     };
   }
 

@@ -27,6 +27,12 @@ export interface BrokerConfigReading {
 }
 
 const CONSUME_QUEUE_UNIT_BYTES = 20;
+/** As upstream bounds them where they are used. */
+const RATIO_BOUNDS = {
+  diskMaxUsedSpaceRatio: [10, 95],
+  diskSpaceCleanForciblyRatio: [30, 85],
+  diskSpaceWarningLevelRatio: [35, 90],
+} as const;
 const ANY_ADDRESS = new Set(['0.0.0.0', '::']);
 
 /**
@@ -67,9 +73,11 @@ function settle(
   if (config.brokerId !== 0) {
     warnings.push(`brokerId=${config.brokerId} is taken as 0: a broker with role ${config.brokerRole} is a master`);
   }
+  const ratios = boundedRatios(config, warnings);
   const announced = given.has('brokerIP1') ? config.brokerIP1 : announcedAddress(config.bindAddress, localAddress);
   return {
     ...config,
+    ...ratios,
     storePathCommitLog: commitLog,
     brokerId: 0,
     brokerIP1: announced,
@@ -79,6 +87,22 @@ function settle(
     mappedFileSizeConsumeQueue:
       Math.ceil(config.mappedFileSizeConsumeQueue / CONSUME_QUEUE_UNIT_BYTES) * CONSUME_QUEUE_UNIT_BYTES,
     registerNameServerPeriod: Math.min(60_000, Math.max(10_000, config.registerNameServerPeriod)),
+  };
+}
+
+function boundedRatios(config: BrokerConfig, warnings: string[]): Record<keyof typeof RATIO_BOUNDS, number> {
+  const bounded = (key: keyof typeof RATIO_BOUNDS) => {
+    const [least, most] = RATIO_BOUNDS[key];
+    const value = Math.min(most, Math.max(least, config[key]));
+    if (value !== config[key]) {
+      warnings.push(`${key}=${config[key]} is taken as ${value}: it is kept within ${least} to ${most}`);
+    }
+    return value;
+  };
+  return {
+    diskMaxUsedSpaceRatio: bounded('diskMaxUsedSpaceRatio'),
+    diskSpaceCleanForciblyRatio: bounded('diskSpaceCleanForciblyRatio'),
+    diskSpaceWarningLevelRatio: bounded('diskSpaceWarningLevelRatio'),
   };
 }
 

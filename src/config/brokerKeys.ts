@@ -9,6 +9,11 @@ import { DELAY_LEVELS_MAX, parseDelayLevels } from './delayLevels.js';
 const isHost = (value: string): boolean => /^[A-Za-z0-9._:%-]+$/.test(value);
 const host = { allowed: 'a host name or an IP address', test: isHost };
 const name = { allowed: 'a name without blanks', test: (value: string) => /^\S{1,127}$/.test(value) };
+const percent = { max: 100 };
+const hours = {
+  allowed: 'hours from 00 to 23, separated by ;',
+  test: (value: string) => value.split(';').every((hour) => /^\s*(|[01]?\d|2[0-3])\s*$/.test(hour)),
+};
 const addresses = {
   allowed: 'addresses HOST:PORT, separated by ;',
   test: (value: string) => value === '' || value.split(';').every((one) => /^\s*\S+:\d{1,5}\s*$/.test(one)),
@@ -52,6 +57,8 @@ export const BROKER_KEYS = {
   maxHashSlotNum: whole(5_000_000, 'hash slots of an index file', { min: 1 }),
   maxIndexNum: whole(20_000_000, 'entries of an index file', { min: 2 }),
   maxMessageSize: whole(4_194_304, 'largest message body, bytes', { min: 1, max: 16_000_000 }),
+  enableLmq: flag(false, 'give messages offsets in the %LMQ% queues that they name; with enableMultiDispatch'),
+  enableMultiDispatch: flag(false, 'put messages into the %LMQ% queues that they name; with enableLmq'),
   messageDelayLevel: text(
     '1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h',
     'delay of each level from 1 on',
@@ -60,6 +67,36 @@ export const BROKER_KEYS = {
       test: (value) => parseDelayLevels(value) !== undefined,
     },
   ),
+
+  // Retention, and what a full disk leads to. The ratios are percent of the disk in use, each met when usage is above it.
+  fileReservedTime: whole(72, 'hours after which a commit log file that nothing was written to expires'),
+  deleteWhen: text('04', 'local hours at which expired files are removed, separated by ; (empty: at none)', hours),
+  cleanResourceInterval: whole(10_000, 'how often files and disk are looked at, ms', { min: 1 }),
+  deleteCommitLogFilesInterval: whole(100, 'pause between two removals, ms'),
+  deleteFileBatchMax: whole(10, 'commit log files that one look removes at most', { min: 1 }),
+  diskMaxUsedSpaceRatio: whole(75, 'usage above which expired files are removed at any hour, within 10 to 95', percent),
+  cleanFileForciblyEnable: flag(true, 'remove files before they expire when the disk is nearly full'),
+  diskSpaceCleanForciblyRatio: whole(
+    85,
+    'usage above which that is done, and down to which refused writes wait, within 30 to 85',
+    percent,
+  ),
+  diskSpaceWarningLevelRatio: whole(90, 'usage above which writes are refused, within 35 to 90', percent),
+
+  // Messages that ask for a delivery time.
+  timerWheelEnable: flag(true, 'deliver messages at the time that they ask for; otherwise they are refused'),
+  timerMaxDelaySec: whole(259_200, 'how far ahead a delivery time may lie, s', { min: 1 }),
+  timerPrecisionMs: whole(1000, 'how late a message may come, ms', { min: 1, max: 1000 }),
+  timerRollWindowSlot: whole(
+    172_800,
+    'times the precision: messages further ahead are stored again on the way; at most two thirds of fileReservedTime',
+    { min: 2 },
+  ),
+  timerCongestNumEachSlot: whole(2_147_483_647, 'messages that wait for one time; more are refused'),
+  timerFlushIntervalMs: whole(1000, 'how often the files of the timer are saved while they change, ms', { min: 1 }),
+  mappedFileSizeTimerLog: whole(104_857_600, 'size of a timer log file, bytes', { min: 1024 }),
+  recallMessageEnable: flag(false, 'let producers recall messages that wait for their time'),
+  appendTopicForTimerDeleteKey: flag(false, 'recall by topic and unique key instead of the key alone'),
 
   // Topics, groups and reading.
   autoCreateTopicEnable: flag(true, 'create a topic when the first message for it arrives'),
@@ -75,6 +112,14 @@ export const BROKER_KEYS = {
   litePullMessageEnable: flag(true, 'answer LITE_PULL_MESSAGE'),
   rejectPullConsumerEnable: flag(false, 'refuse pulls of clients that are not push consumers'),
   rejectTransactionMessage: flag(false, 'refuse half messages'),
+  transactionTimeOut: whole(6000, 'age at which a producer is first asked about a half message, ms', { min: 1 }),
+  transactionCheckMax: whole(15, 'how often it is asked before its message is given up', { min: 1 }),
+  transactionCheckInterval: whole(30_000, 'how often half messages are checked, ms', { min: 1 }),
+  transactionOpMsgMaxSize: whole(4096, 'length at which the note of ended transactions is written, characters', {
+    min: 1,
+    max: 1_000_000,
+  }),
+  transactionOpBatchInterval: whole(3000, 'how long ended transactions wait to be noted together, ms', { min: 1 }),
   notifyConsumerIdsChangedEnable: flag(true, 'tell the members of a group when it changes'),
   useServerSideResetOffset: flag(true, 'let the broker hand the new offset to consumers when offsets are reset'),
   defaultQueryMaxNum: whole(32, 'largest number of messages of a query by unique key', { min: 1, max: 64 }),
@@ -95,6 +140,7 @@ export const BROKER_KEYS = {
   registerBrokerTimeoutMills: whole(24_000, 'how long a registration waits for its answer, ms', { min: 1 }),
   forceRegister: flag(true, 'register in full each time, without asking for changes first'),
   compressedRegister: flag(false, 'deflate the registration'),
+  enableSingleTopicRegister: flag(false, 'tell name servers of changed topics one by one, each for itself'),
   channelExpiredTimeout: whole(120_000, 'silence after which a client counts as gone, ms', { min: 1 }),
   subscriptionExpiredTimeout: whole(600_000, 'age at which a subscription that is no longer sent is dropped, ms', {
     min: 1,

@@ -4,9 +4,11 @@
  *
  * A record without a version was written by another program: it belongs to no stream and is left out of streams.
  */
+import { FoldlogError } from '../base/errors.js';
 import type { EventLogPosition } from '../protocol/headers/events.js';
 import type { StoredMessage } from '../protocol/message.js';
 import { EVENT_PROPERTY, keysOf, PROPERTY } from '../protocol/messageProperties.js';
+import { isRemovedMessage } from '../protocol/removedMessage.js';
 import { eventInvalid } from './event.js';
 import type { DecodedEvent, EventCodec, EventMessage } from './eventCodec.js';
 import { decodeKey, encodeKey } from './eventKeys.js';
@@ -50,7 +52,10 @@ export class EventReader {
     this.#codec = parts.codec;
   }
 
-  /** Everything stored under the keys; at least one page, which may be empty. */
+  /**
+   * Everything stored under the keys; at least one page, which may be empty. Throws CORRUPTION where a repair of the log
+   * removed an event of one of them.
+   */
   async *pages(keys: readonly EventKeyName[], range: ReadRange = {}): AsyncGenerator<RecordPage, void, undefined> {
     const encoded = keys.map(({ topic, key }) => ({ topic, key: encodeKey(key) }));
     const brokerName = await this.#log.brokerOf(new Set(encoded.map(({ topic }) => topic)));
@@ -62,6 +67,7 @@ export class EventReader {
       const page = await this.#log.read(brokerName, request);
       end ??= page.end;
       const { generation } = page.end;
+      for (const record of page.records) if (isRemovedMessage(record)) throw lostEvent(record);
       yield { records: page.records.map((record) => keyRecordOf(record, brokerName, generation)), end, brokerName };
       if (page.next === undefined) return;
       if (direction === 'forwards') {
@@ -71,11 +77,23 @@ export class EventReader {
     }
   }
 
-  /** Like {@link pages}, of one stream: only records whose first key it is and that have a version. */
+  /**
+   * Like {@link pages}, of one stream: only records whose first key it is and that have a version. Throws CORRUPTION when
+   * a version is missing between two that are there, or before the first one of the whole stream.
+   */
   async *streamPages(name: StreamName, range: ReadRange = {}): AsyncGenerator<RecordPage, void, undefined> {
     const { topic, stream } = name;
+    const step = range.direction === 'backwards' ? -1 : 1;
+    let last = range.from === undefined && step === 1 ? 0 : undefined;
     for await (const page of this.pages([{ topic, key: stream }], range)) {
-      yield { ...page, records: page.records.filter((record) => record.version > 0 && record.stream === stream) };
+      const records = page.records.filter((record) => record.version > 0 && record.stream === stream);
+      for (const { version } of records) {
+        // A version that is there twice is for whoever reads to judge.
+        const isGap = last !== undefined && (version - last) * step > 1;
+        if (isGap && last !== undefined) throw streamGap(name, Math.min(last, version), Math.max(last, version));
+        last = version;
+      }
+      yield { ...page, records };
     }
   }
 
@@ -90,6 +108,27 @@ export class EventReader {
     if (decoded.status === 'UNKNOWN_TYPE') return undefined;
     throw eventInvalid(decoded.type, decoded.reasons, ` at version ${record.version} of stream ${record.stream}`);
   }
+}
+
+function lostEvent({ topic, commitLogOffset, properties }: StoredMessage): FoldlogError {
+  const [key] = keysOf(properties);
+  const version = properties[EVENT_PROPERTY.STREAM_VERSION];
+  const what =
+    key === undefined ? 'an event that may have one of the keys' : `version ${version} of stream ${decodeKey(key)}`;
+  return new FoldlogError(
+    'CORRUPTION',
+    `${what} in topic ${topic} was lost at log position ${commitLogOffset} and removed by a repair: what is read would have a gap`,
+    { topic, commitLogOffset, key, version },
+  );
+}
+
+/** Between two versions that are there, or 0, lies at least one that is not. */
+export function streamGap({ topic, stream }: StreamName, before: number, after: number): FoldlogError {
+  return new FoldlogError(
+    'CORRUPTION',
+    `stream ${stream} of topic ${topic} has a gap: version ${before + 1}${after - before > 2 ? ` to ${after - 1}` : ''} is not in the log`,
+    { topic, stream, from: before + 1, to: after - 1 },
+  );
 }
 
 export function positionOf({ message, generation }: KeyRecord): EventPosition {

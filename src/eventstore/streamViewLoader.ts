@@ -4,7 +4,7 @@
  */
 import { InvariantError } from '../base/errors.js';
 import type { StreamVersion } from '../base/flavours.js';
-import { type EventReader, type KeyRecord, positionOf } from './eventReader.js';
+import { type EventReader, type KeyRecord, positionOf, streamGap } from './eventReader.js';
 import type { EventPosition, StreamName } from './eventTypes.js';
 import { HISTORY_MAX_EVENTS, type StreamView } from './streamViews.js';
 
@@ -45,7 +45,7 @@ export class StreamViewLoader<S> {
         end,
         history: [],
       };
-      for (const record of records) this.#add(view, record);
+      for (const record of records) this.#add(of, view, record);
     }
     if (!view) throw new InvariantError(`defect in foldlog: reading stream ${of.stream} gave no page`);
     return view;
@@ -57,7 +57,7 @@ export class StreamViewLoader<S> {
     if (view.state === undefined && !view.history) return this.load(of);
     for await (const { records, end } of this.#reader.streamPages(of, { from: view.end.commitLogOffset })) {
       if (end.generation !== view.end.generation) return this.load(of);
-      for (const record of records) this.#add(view, record);
+      for (const record of records) this.#add(of, view, record);
       view.end = end;
     }
     return view;
@@ -75,9 +75,10 @@ export class StreamViewLoader<S> {
     return view.state;
   }
 
-  #add(view: StreamView<S>, record: KeyRecord): void {
+  #add(of: StreamIdentity, view: StreamView<S>, record: KeyRecord): void {
     // A page may begin with what an append of ours has told already.
     if (record.version <= view.version) return;
+    if (record.version > view.version + 1) throw streamGap(of, view.version, record.version);
     const event = this.#reader.decodeOrThrow(record)?.event;
     if (event && view.state !== undefined) view.state = this.#folding.fold(view.state, event, record.version);
     remember(view, { event, eventId: record.message.msgId }, record.version, positionOf(record));

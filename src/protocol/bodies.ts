@@ -7,13 +7,13 @@
  * the default of upstream's class. Upstream: package `org.apache.rocketmq.remoting.protocol` (`heartbeat`, `route`,
  * `body`, `subscription`).
  */
-import { inflateSync } from 'node:zlib';
+import { deflateSync, inflateSync } from 'node:zlib';
 import { FoldlogError, messageOf } from '../base/errors.js';
 import { ByteReader } from './byteReader.js';
 import type { ReadValue } from './jsonReader.js';
 import { JsonReader, readNumber, readText, readWhole } from './jsonReader.js';
 import type { JsonDialect } from './looseJson.js';
-import { parseLooseJson, writeLooseJson } from './looseJson.js';
+import { parseLooseJson, writeFastJson, writeLooseJson } from './looseJson.js';
 import type { MessageQueue } from './message.js';
 
 /** The body of a value whose maps have text keys, or of any value in the dialect that Apache's servers write. */
@@ -608,6 +608,32 @@ function decodeCompressedRegistration(body: Buffer): RegisterBrokerBody {
   }
   const filterServerList = readTexts(parseLooseJson(textOf('filter servers')), 'filter servers');
   return { dataVersion, topicConfigTable, filterServerList };
+}
+
+/** The same form, for a name server that is told that it comes: the flags `order` and `topicSysFlag` are not in it. */
+export function encodeCompressedRegistration(registration: RegisterBrokerBody): Buffer {
+  const { dataVersion, topicConfigTable, filterServerList } = registration;
+  const parts = [textPart(writeFastJson(dataVersion)), countPart(topicConfigTable.size)];
+  for (const topic of topicConfigTable.values()) parts.push(textPart(topicConfigText(topic)));
+  // A broker from 5.0 on ends with its static topics: none.
+  parts.push(textPart(writeFastJson(filterServerList)), countPart(0));
+  return deflateSync(Buffer.concat(parts), { level: 9 });
+}
+
+function topicConfigText(topic: TopicConfig): string {
+  const { topicName, readQueueNums, writeQueueNums, perm, topicFilterType, attributes } = topic;
+  return [topicName, readQueueNums, writeQueueNums, perm, topicFilterType, writeFastJson(attributes)].join(' ');
+}
+
+function textPart(text: string): Buffer {
+  const bytes = Buffer.from(text);
+  return Buffer.concat([countPart(bytes.length), bytes]);
+}
+
+function countPart(count: number): Buffer {
+  const part = Buffer.alloc(4);
+  part.writeInt32BE(count);
+  return part;
 }
 
 function topicConfigFromText(text: string): TopicConfig {

@@ -84,6 +84,7 @@ export const PROPERTY = {
  * - STREAM_VERSION: number of the event in the stream named by its first key, decimal, given by the broker.
  * - APPEND_ID: id of the append that stored it.
  * - APPEND_INDEX: `<index>/<count>` of the record in its append; recovery cuts an incomplete append off the tail.
+ * - REMOVED and LOST_KEYS stand in records that a repair of the log wrote (store/log/removedRecord.ts).
  * - the others are the event's metadata.
  */
 export const EVENT_PROPERTY = {
@@ -96,6 +97,8 @@ export const EVENT_PROPERTY = {
   CAUSATION_ID: 'FL_CAUSATION',
   ACTOR: 'FL_ACTOR',
   DEAD_LETTER_REASON: 'FL_REASON',
+  REMOVED: 'FL_REMOVED',
+  LOST_KEYS: 'FL_LOST',
 } as const;
 
 const RESERVED: ReadonlySet<string> = new Set([...Object.values(PROPERTY), ...Object.values(EVENT_PROPERTY)]);

@@ -23,7 +23,7 @@
  */
 import { crc32 } from 'node:zlib';
 import { assert } from '../base/assert.js';
-import { readInt64, writeInt64 } from '../base/bytes.js';
+import { readInt64, writeInt64, writeText } from '../base/bytes.js';
 import { FoldlogError } from '../base/errors.js';
 import type { HostAddress, StoredMessage } from './message.js';
 import { SYS_FLAG } from './message.js';
@@ -125,11 +125,13 @@ export function encodeRecord(target: Buffer, at: number, fields: RecordFields): 
   next = writeInt64(target, fields.preparedTransactionOffset, next);
   next = target.writeInt32BE(body.length, next);
   next += body.copy(target, next);
-  const topicBytes = Buffer.byteLength(fields.topic);
-  const isV2 = topicBytes > V1_TOPIC_MAX_BYTES;
-  next = isV2 ? target.writeInt16BE(topicBytes, next) : target.writeInt8(topicBytes, next);
-  next += target.write(fields.topic, next);
-  const propertiesBytes = target.write(fields.properties, next + 2);
+  const isV2 = fields.topic.length * 3 > V1_TOPIC_MAX_BYTES && Buffer.byteLength(fields.topic) > V1_TOPIC_MAX_BYTES;
+  const topicLengthBytes = isV2 ? 2 : 1;
+  const topicBytes = writeText(target, fields.topic, next + topicLengthBytes);
+  if (isV2) target.writeInt16BE(topicBytes, next);
+  else target.writeInt8(topicBytes, next);
+  next += topicLengthBytes + topicBytes;
+  const propertiesBytes = writeText(target, fields.properties, next + 2);
   target.writeInt16BE(propertiesBytes, next);
   next += 2 + propertiesBytes;
   target.writeInt32BE(isV2 ? RECORD_MAGIC_V2 : RECORD_MAGIC_V1, at + RECORD_AT.MAGIC);
@@ -177,10 +179,7 @@ export function decodeRecord(source: Buffer, at = 0, options: { verifyCrc?: bool
   const bornHostBytes = sysFlag & SYS_FLAG.BORN_HOST_V6 ? 20 : 8;
   const storeHostBytes = sysFlag & SYS_FLAG.STORE_HOST_V6 ? 20 : 8;
   let next = at + RECORD_AT.BORN_HOST;
-  const need = (bytes: number, what: string) => {
-    if (bytes < 0 || next + bytes > end) throw notARecord(at, `${what} of ${bytes} bytes runs past the record's end`);
-  };
-  need(bornHostBytes + 8 + storeHostBytes + 16, 'fixed part');
+  needBytes(at, next, end, bornHostBytes + 8 + storeHostBytes + 16, 'fixed part');
   const bornHost = unpackHost(source, next, bornHostBytes);
   next += bornHostBytes;
   const storeTimestamp = readInt64(source, next);
@@ -191,20 +190,20 @@ export function decodeRecord(source: Buffer, at = 0, options: { verifyCrc?: bool
   const preparedTransactionOffset = readInt64(source, next + 4);
   const bodyBytes = source.readInt32BE(next + 12);
   next += 16;
-  need(bodyBytes, 'body');
+  needBytes(at, next, end, bodyBytes, 'body');
   const body = source.subarray(next, next + bodyBytes);
   next += bodyBytes;
   const topicLengthBytes = source.readInt32BE(at + RECORD_AT.MAGIC) === RECORD_MAGIC_V2 ? 2 : 1;
-  need(topicLengthBytes, 'topic length');
+  needBytes(at, next, end, topicLengthBytes, 'topic length');
   const topicBytes = topicLengthBytes === 2 ? source.readInt16BE(next) : source.readInt8(next);
   next += topicLengthBytes;
-  need(topicBytes, 'topic');
+  needBytes(at, next, end, topicBytes, 'topic');
   const topic = source.toString('utf8', next, next + topicBytes);
   next += topicBytes;
-  need(2, 'properties length');
+  needBytes(at, next, end, 2, 'properties length');
   const propertiesBytes = source.readInt16BE(next);
   next += 2;
-  need(propertiesBytes, 'properties');
+  needBytes(at, next, end, propertiesBytes, 'properties');
   const properties = decodeProperties(source.toString('utf8', next, next + propertiesBytes));
   next += propertiesBytes;
   if (next !== end) throw notARecord(at, `parts end at ${next - at}, size says ${shape.sizeBytes}`);
@@ -239,6 +238,11 @@ export function decodeRecords(source: Buffer, options: { verifyCrc?: boolean } =
     at += message.sizeBytes;
   }
   return messages;
+}
+
+/** Refuses a part of the record at `at` that begins at `next` and would run past the record's `end`. */
+function needBytes(at: number, next: number, end: number, bytes: number, what: string): void {
+  if (bytes < 0 || next + bytes > end) throw notARecord(at, `${what} of ${bytes} bytes runs past the record's end`);
 }
 
 function notARecord(at: number, reason: string): FoldlogError {

@@ -24,6 +24,7 @@ export {
 export type { VerifiedQueue, VerifyOptions, VerifyProblem, VerifyReport } from './offline/verify.js';
 export { verifyStore } from './offline/verify.js';
 export type { Checkpoint } from './recovery/checkpoint.js';
+export type { RetentionOptions } from './retentionOptions.js';
 export type {
   AppendOutcome,
   AppendRefusal,

@@ -52,6 +52,21 @@ export const lockDirectory: LockDirectory = async (files, directory) => {
   };
 };
 
+/** Throws STORE_LOCKED when somebody holds the lock. Takes none and writes nothing: for whoever only looks. */
+export async function refuseLocked(files: Files, directory: string): Promise<void> {
+  const identity = files.stat(directory)?.identity;
+  const socket = identity && process.platform === 'linux' ? await bindName(`\0foldlog-store-${identity}`) : undefined;
+  try {
+    const holder = readHolder(files, directory);
+    if (socket === 'TAKEN') throw locked(directory, holder);
+    const broker = brokerHolding(files, joinPath(directory, 'lock'));
+    if (broker !== undefined) throw locked(directory, { pid: broker, startTime: '' }, 'an Apache RocketMQ broker, ');
+    if (!socket && holder && isAlive(files, holder)) throw locked(directory, holder);
+  } finally {
+    if (socket && socket !== 'TAKEN') await closeServer(socket);
+  }
+}
+
 function locked(directory: string, holder: Holder | undefined, what = ''): FoldlogError {
   const who = holder ? `${what}process ${holder.pid}` : 'another process';
   return new FoldlogError('STORE_LOCKED', `the store in ${directory} is in use by ${who}: stop it first`, {

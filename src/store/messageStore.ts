@@ -5,14 +5,16 @@
  * Everything that changes state is synchronous. Answers wait for the promises of their turn (`log/turn.ts`).
  */
 import { LifecycleError } from '../base/errors.js';
-import { joinPath } from '../base/files.js';
+import { joinPath, parentOf } from '../base/files.js';
 import type { CommitLogOffset, QueueOffset, TimestampMillis } from '../base/flavours.js';
 import { CloseStack } from '../base/lifecycle.js';
 import { packHost } from '../protocol/messageRecord.js';
 import { AppendCondition } from './append/appendCondition.js';
 import { Appending } from './append/appending.js';
 import { GuardedAppending } from './append/guardedAppend.js';
+import { DiskUsage } from './diskUsage.js';
 import { IndexHash } from './keys/indexHash.js';
+import { IndexHealing } from './keys/indexHealing.js';
 import { KeyHistory } from './keys/keyHistory.js';
 import { KeyIndex } from './keys/keyIndex.js';
 import { KeyReader } from './keys/keyReader.js';
@@ -20,19 +22,25 @@ import { StreamIndex } from './keys/streamIndex.js';
 import { CommitLog } from './log/commitLog.js';
 import { FileHandles } from './log/fileHandles.js';
 import { Flush } from './log/flush.js';
+import { LogWalk } from './log/logWalk.js';
 import { listSegments, SegmentList } from './log/segmentList.js';
 import { TailCache } from './log/tailCache.js';
-import { Writability } from './log/writability.js';
+import { isNoRoom, Writability } from './log/writability.js';
 import { checkedOptions, type StoreSettings } from './options.js';
+import { BatchQueues } from './queues/batchQueues.js';
+import { BatchReader } from './queues/batchReader.js';
 import { ConsumeQueues } from './queues/consumeQueues.js';
 import { Dispatch } from './queues/dispatch.js';
+import { QueueHealing } from './queues/queueHealing.js';
 import { QueueOffsets } from './queues/queueOffsets.js';
 import { QueueReader } from './queues/queueReader.js';
 import { CheckpointFile, readAbort, removeAbort } from './recovery/checkpoint.js';
 import { identityOf } from './recovery/logRecovery.js';
 import type { EndMark, Generations, RecordIdentity } from './recovery/marks.js';
 import { lowestEndSince, Marks } from './recovery/marks.js';
-import { batchTopicsOf, recover } from './recovery/recovery.js';
+import { recover } from './recovery/recovery.js';
+import type { StartKind } from './recovery/recoveryTables.js';
+import { Retention } from './retention.js';
 import type {
   AppendOutcome,
   Arrival,
@@ -53,7 +61,7 @@ interface Parts {
   settings: StoreSettings;
   marks: Marks;
   generations: Generations;
-  batchTopics: ReadonlySet<string>;
+  batchQueues: BatchQueues;
   /** Changed by deleteTopic; the parts see it through `isDeleted`. */
   deletedBefore: Map<string, CommitLogOffset>;
   writability: Writability;
@@ -69,6 +77,8 @@ interface Parts {
   queueReader: QueueReader;
   keyReader: KeyReader;
   upkeep: Upkeep;
+  retention: Retention;
+  startKind: StartKind;
   /** Closes files and gives back the lock. */
   closes: CloseStack;
 }
@@ -86,11 +96,14 @@ export class MessageStore {
     const settings = checkedOptions(options);
     const closes = new CloseStack();
     settings.files.makeDirectory(settings.directory);
+    // Its own name, too: also when an earlier start was killed after it made the directory.
+    settings.files.syncDirectory(parentOf(settings.directory));
     const lock = await settings.lockDirectory(settings.files, settings.directory);
     closes.push(() => lock.release());
     try {
       const parts = assemble(settings, closes);
       parts.upkeep.start();
+      parts.retention.start();
       return new MessageStore(parts);
     } catch (error) {
       await closes.closeAll().catch(() => {});
@@ -101,12 +114,12 @@ export class MessageStore {
   /** Appends one message, or several as a contiguous batch (same topic and queue). Synchronous: the place is final. */
   append(messages: readonly MessageToStore[]): AppendOutcome {
     this.#assertUsable();
-    const { batchTopics, appending } = this.#parts;
+    const { batchQueues, appending } = this.#parts;
     const topic = messages[0]?.topic ?? '';
-    if (batchTopics.size > 0 && batchTopics.has(topic)) {
+    if (batchQueues.isBatchTopic(topic)) {
       return {
         status: 'MESSAGE_ILLEGAL',
-        reason: `topic ${topic} has queue.type=BatchCQ, which this store does not keep`,
+        reason: `topic ${topic} has queue.type=BatchCQ, which this store reads and does not write`,
       };
     }
     return appending.append(messages);
@@ -200,12 +213,42 @@ export class MessageStore {
   /** Removes the queues of a topic; created again it starts at offset 0. */
   deleteTopic(topic: string): void {
     this.#assertUsable();
-    const { commitLog, deletedBefore, marks, queues, queueOffsets, streamIndex } = this.#parts;
-    deletedBefore.set(topic, commitLog.appendedEnd);
-    marks.write('deleted', Object.fromEntries(deletedBefore));
-    queues.deleteTopic(topic);
+    const { commitLog, deletedBefore, flush, marks, queues, queueOffsets, streamIndex, writability } = this.#parts;
+    // Records of a turn that is abandoned later must not be counted: the next ones will lie in their places.
+    flush.endTurn();
+    writability.assertUsable();
+    const position = commitLog.writtenEnd;
+    try {
+      marks.write('deleted', { ...Object.fromEntries(deletedBefore), [topic]: position });
+      deletedBefore.set(topic, position);
+      queues.deleteTopic(topic);
+      this.#parts.batchQueues.deleteTopic(topic);
+    } catch (error) {
+      // Whether the note is on the disk is unknown: only a start can tell.
+      if (deletedBefore.get(topic) === position || !isNoRoom(error)) throw writability.fail('deleting a topic', error);
+      throw writability.missRoom('deleting a topic', error);
+    }
     queueOffsets.forget(topic);
     streamIndex.forgetAll();
+  }
+
+  /**
+   * Removes commit log files that have expired, whatever the hour, a few now and more with the next looks. Resolves to
+   * how many went now; what cannot be removed is in the log.
+   */
+  deleteExpiredFiles(): Promise<number> {
+    this.#assertUsable();
+    return this.#parts.retention.deleteExpired();
+  }
+
+  /** Position of the first record that retention keeps for good, and everything behind it; undefined when there is none. */
+  keptFrom(): CommitLogOffset | undefined {
+    return this.#parts.retention.keptFrom();
+  }
+
+  /** How the last run was found to have ended. UNKNOWN: another program may have written here. */
+  get startKind(): StartKind {
+    return this.#parts.startKind;
   }
 
   /** Can messages be appended now? False after a failed write or sync, or without room on the disk. */
@@ -229,17 +272,21 @@ export class MessageStore {
   }
 
   async #close(): Promise<void> {
-    const { flush, upkeep, writability, closes, settings, marks, queues, keyIndex, commitLog } = this.#parts;
+    const { flush, upkeep, retention, writability, closes, settings, marks, queues, keyIndex, commitLog } = this.#parts;
     try {
+      await retention.stop();
       if (writability.failure) {
         await upkeep.stop();
         await flush.close().catch(() => {});
         return;
       }
-      await flush.close();
-      await upkeep.stop();
+      try {
+        await flush.close();
+      } finally {
+        await upkeep.stop();
+      }
       upkeep.finish();
-      marks.write('end', endMarkOf(commitLog, queues, keyIndex));
+      marks.write('end', endMarkOf(commitLog, queues, this.#parts.batchQueues, keyIndex));
       // Without room the next start looks closely: `abort` stays, as upstream leaves it while a flag blocks writing.
       if (writability.isWritable) removeAbort(settings.files, settings.directory);
     } finally {
@@ -253,8 +300,9 @@ export class MessageStore {
   }
 }
 
-function endMarkOf(commitLog: CommitLog, queues: ConsumeQueues, keyIndex: KeyIndex): EndMark {
+function endMarkOf(commitLog: CommitLog, queues: ConsumeQueues, batchQueues: BatchQueues, keyIndex: KeyIndex): EndMark {
   return {
+    logStart: commitLog.minOffset,
     logEnd: commitLog.writtenEnd,
     last: identifyLast(commitLog, commitLog.lastWritten),
     queues: [...queues.all()].map(({ topic, queueId, minOffset, maxOffset }) => ({
@@ -263,7 +311,8 @@ function endMarkOf(commitLog: CommitLog, queues: ConsumeQueues, keyIndex: KeyInd
       minOffset,
       maxOffset,
     })),
-    index: keyIndex.all.map(({ name, header }) => ({
+    batchQueues: batchQueues.counts(),
+    index: (keyIndex.isBroken ? [] : keyIndex.all).map(({ name, header }) => ({
       file: name,
       indexCount: header.indexCount,
       endPhyOffset: header.endPhyOffset,
@@ -289,7 +338,8 @@ function assemble(settings: StoreSettings, closes: CloseStack): Parts {
   const { maxHashSlotNum, maxIndexNum } = settings;
   const sizes = JSON.stringify({ segmentBytes, queueBytes, maxHashSlotNum, maxIndexNum });
   const before = marks.readRunning();
-  const mayBeShort = before?.sizes === sizes && before.token === readAbort(files, directory);
+  const isOurCrash = before !== undefined && before.token === readAbort(files, directory);
+  const mayBeShort = isOurCrash && before.sizes === sizes;
   const logSize = { sizeBytes: segmentBytes, key: 'mappedFileSizeCommitLog', mayBeShort };
   const listing = listSegments(files, logDirectory, logSize);
   const segments = new SegmentList({ files, handles, directory: logDirectory, segmentBytes, starts: listing.starts });
@@ -301,16 +351,20 @@ function assemble(settings: StoreSettings, closes: CloseStack): Parts {
     deletedBefore,
   });
   const queueListing = queues.load(mayBeShort);
+  const hash = new IndexHash();
+  const logWalk = new LogWalk(segments);
   const keyIndex = new KeyIndex({
     files,
     handles,
     clock,
     logger,
     directory: joinPath(directory, 'index'),
+    checksDirectory: marks.path,
+    healing: new IndexHealing({ logWalk, hash }),
     sizes: { maxHashSlotNum, maxIndexNum },
   });
-  const hash = new IndexHash();
-  const batchTopics = batchTopicsOf(files, directory);
+  const batchQueues = new BatchQueues({ files, handles, directory: joinPath(directory, 'batchconsumequeue') });
+  batchQueues.load();
   const recovered = recover({
     files,
     directory,
@@ -326,11 +380,15 @@ function assemble(settings: StoreSettings, closes: CloseStack): Parts {
     hash,
     marks,
     delayLevels: settings.delayLevels,
-    batchTopics,
-    running: { token: `${process.pid} ${clock.now()}`, sizes },
+    batchQueues,
+    running: { token: isOurCrash ? before.token : `${process.pid} ${clock.now()}`, sizes },
   });
   const { generations, syncedMark } = recovered;
   closes.push(() => syncedMark.close());
+  // Where a deletion lay beyond the end that was found, records of the topic will lie before it and are not deleted.
+  const beyond = [...deletedBefore].filter(([, position]) => position > recovered.logEnd);
+  for (const [topic] of beyond) deletedBefore.set(topic, recovered.logEnd);
+  if (beyond.length > 0) marks.write('deleted', Object.fromEntries(deletedBefore));
 
   const writability = new Writability();
   const commitLog = new CommitLog({
@@ -339,6 +397,8 @@ function assemble(settings: StoreSettings, closes: CloseStack): Parts {
     end: recovered.logEnd,
     last: recovered.last?.commitLogOffset,
   });
+  const { delayLevels } = settings;
+  const queueHealing = new QueueHealing({ queues, commitLog, logWalk, delayLevels, logger });
   const queueOffsets = new QueueOffsets();
   const takeQueueOffsets = () => {
     queueOffsets.forgetAll();
@@ -367,7 +427,9 @@ function assemble(settings: StoreSettings, closes: CloseStack): Parts {
     onAbandoned(end, kept) {
       takeQueueOffsets();
       for (const turn of kept) {
-        for (const entry of turn.entries) queueOffsets.set(entry.topic, entry.queueId, entry.queueOffset + 1);
+        for (const { topic, queueId, queueOffset, commitLogOffset } of turn.entries) {
+          if (!isDeleted(topic, commitLogOffset)) queueOffsets.set(topic, queueId, queueOffset + 1);
+        }
       }
       keyIndex.dropFrom(end);
       streamIndex.forgetAll();
@@ -384,8 +446,10 @@ function assemble(settings: StoreSettings, closes: CloseStack): Parts {
     storeHost: settings.storeHost ?? packHost({ host: '127.0.0.1', port: 10911 }),
     delayLevels: settings.delayLevels,
     maxMessageSize: settings.maxMessageSize,
+    multiDispatch: settings.multiDispatch,
   });
-  const condition = new AppendCondition({ commitLog, streamIndex, keyHistory, flush, generations });
+  const { keepsTopic } = settings;
+  const condition = new AppendCondition({ commitLog, streamIndex, keyHistory, flush, generations, keepsTopic });
   const guardedAppending = new GuardedAppending({
     condition,
     appending,
@@ -405,11 +469,32 @@ function assemble(settings: StoreSettings, closes: CloseStack): Parts {
     atEndOfTurn: settings.atEndOfTurn,
     lastSyncedTime: () => lastSyncedTime,
   });
+  const retention = new Retention({
+    settings: settings.retention,
+    files,
+    clock,
+    logger,
+    commitLog,
+    queues,
+    keyIndex,
+    writability,
+    diskUsage: new DiskUsage({ files, directory, logger, writability, settings: settings.retention }),
+    upkeep,
+    keepsTopic,
+    atEndOfTurn: settings.atEndOfTurn,
+    onLogStart(minCommitLogOffset) {
+      // Of topics deleted before, no record is left that the note could hide.
+      const past = [...deletedBefore].filter(([, position]) => position <= minCommitLogOffset);
+      if (past.length === 0) return;
+      for (const [topic] of past) deletedBefore.delete(topic);
+      marks.write('deleted', Object.fromEntries(deletedBefore));
+    },
+  });
   return {
     settings,
     marks,
     generations,
-    batchTopics,
+    batchQueues,
     deletedBefore,
     writability,
     commitLog,
@@ -421,7 +506,13 @@ function assemble(settings: StoreSettings, closes: CloseStack): Parts {
     dispatch,
     appending,
     guardedAppending,
-    queueReader: new QueueReader({ queues, commitLog, logger }),
+    queueReader: new QueueReader({
+      queues,
+      commitLog,
+      healing: queueHealing,
+      batchQueues,
+      batchReader: new BatchReader({ commitLog, logger }),
+    }),
     keyReader: new KeyReader({
       keyIndex,
       streamIndex,
@@ -432,6 +523,8 @@ function assemble(settings: StoreSettings, closes: CloseStack): Parts {
       isDeleted,
     }),
     upkeep,
+    retention,
+    startKind: recovered.start,
     closes,
   };
 }

@@ -6,11 +6,13 @@ import { silentLogger } from '../base/logger.js';
 import { lockDirectory } from './lock.js';
 import { QUEUE_ENTRY_BYTES } from './queues/consumeQueue.js';
 import { DEFAULT_DELAY_LEVELS } from './queues/dispatch.js';
+import { checkedRetention, RETENTION_DEFAULTS, type RetentionSettings } from './retentionOptions.js';
 import type { MessageStoreOptions } from './storeTypes.js';
 
 const MIB = 1024 * 1024;
 
-export type StoreSettings = Required<Omit<MessageStoreOptions, 'storeHost'>> & Pick<MessageStoreOptions, 'storeHost'>;
+export type StoreSettings = Required<Omit<MessageStoreOptions, 'storeHost' | 'retention'>> &
+  Pick<MessageStoreOptions, 'storeHost'> & { retention: RetentionSettings };
 
 const DEFAULTS = {
   flushDiskType: 'ASYNC_FLUSH',
@@ -24,6 +26,9 @@ const DEFAULTS = {
   delayLevels: DEFAULT_DELAY_LEVELS,
   tailCacheBytes: 16 * MIB,
   openFilesMax: 256,
+  retention: RETENTION_DEFAULTS,
+  keepsTopic: () => false,
+  multiDispatch: false,
   atEndOfTurn: (action) => void setImmediate(action),
   lockDirectory,
   files: diskFiles,
@@ -46,7 +51,8 @@ const MINIMUM = {
 
 export function checkedOptions(options: MessageStoreOptions): StoreSettings {
   if (options.directory === '') throw new OptionsError('directory is empty: name the store directory');
-  const settings: StoreSettings = { ...DEFAULTS, ...withoutUndefined(options) };
+  const retention = checkedRetention(options.retention ?? {});
+  const settings: StoreSettings = { ...DEFAULTS, ...withoutUndefined(options), retention };
   for (const [name, minimum] of Object.entries(MINIMUM) as [keyof typeof MINIMUM, number][]) {
     const value = settings[name];
     if (!Number.isSafeInteger(value) || value < minimum) {

@@ -5,6 +5,7 @@ import type { CommitLogOffset, QueueOffset, StreamVersion, TimestampMillis } fro
 import type { Logger } from '../base/logger.js';
 import type { MessageProperties } from '../protocol/messageProperties.js';
 import type { LockDirectory } from './lock.js';
+import type { RetentionOptions } from './retentionOptions.js';
 
 export type FlushDiskType = 'SYNC_FLUSH' | 'ASYNC_FLUSH';
 
@@ -31,10 +32,16 @@ export interface MessageStoreOptions {
   flushIntervalCommitLogMillis?: number;
   /** Delay of each level from 1 on, in milliseconds: part of the tagsCode of SCHEDULE_TOPIC_XXXX entries. */
   delayLevels?: readonly number[];
+  /** Messages go into the `%LMQ%` queues that they name in INNER_MULTI_DISPATCH. Default false. */
+  multiDispatch?: boolean;
   /** Bytes of the log's end that are kept in memory for readers. Default 16 MiB. */
   tailCacheBytes?: number;
   /** Files that are open at a time. Default 256. */
   openFilesMax?: number;
+  /** When old files are removed, and writes refused, for want of room. */
+  retention?: RetentionOptions;
+  /** Topics of which no record is ever removed, nor anything behind it in the log. Asked late: at each removal. Default none. */
+  keepsTopic?: (topic: string) => boolean;
   /** Runs an action at the end of the turn of the event loop: then what was appended in it is written. Default setImmediate. */
   atEndOfTurn?: (action: () => void) => void;
   /** How the directory is locked. Default store/lock.ts. */
@@ -175,6 +182,8 @@ export interface ReadResult {
 
 export interface ReadByKeysRequest {
   keys: readonly TopicKey[];
+  /** Also records whose UNIQ_KEY is one of the keys. Default false: only KEYS count. */
+  uniqKeysToo?: boolean;
   /** Only records at or after this position. Default the log's start. */
   from?: CommitLogOffset;
   /** Only records before this position. Default the visible end, which the answer names. */
@@ -200,6 +209,8 @@ export interface Arrival {
   queueOffset: QueueOffset;
   tagsCode: number;
   commitLogOffset: CommitLogOffset;
+  /** Of the whole record. */
+  sizeBytes: number;
   storeTimestamp: TimestampMillis;
 }
 

@@ -18,6 +18,8 @@ import type { Marks, SyncedMarkFile } from './recovery/marks.js';
 const ROUND_MILLIS = 1_000;
 const DURABLE_MILLIS = 10_000;
 const DURABLE_BYTES = 128 * 1024 * 1024;
+/** When recovery had to read more than this, the marks advance at once: a store that crashes again soon reads it no more. */
+const RECOVERED_BYTES = 8 * 1024 * 1024;
 
 export interface UpkeepParts {
   clock: Clock;
@@ -39,20 +41,51 @@ export class Upkeep {
   #timer: Timer | undefined;
   #round: Promise<void> | undefined;
   #durablePosition: CommitLogOffset;
+  /** What the durable mark on the device says; -1 when there is none. */
+  #markedPosition: CommitLogOffset;
   #durableAt: number;
 
   constructor(parts: UpkeepParts) {
     this.#parts = parts;
-    this.#durablePosition = parts.flush.visibleEnd;
+    this.#markedPosition = Math.min(parts.marks.read('derived')?.queuesPosition ?? -1, parts.flush.visibleEnd);
+    // What recovery read this time need not be read again: a store that keeps crashing would read more each time.
+    this.#durablePosition = Math.max(0, this.#markedPosition);
     this.#durableAt = parts.clock.monotonic();
   }
 
   start(): void {
-    this.#timer = this.#parts.clock.every(ROUND_MILLIS, () => {
-      this.#round ??= this.#runRound().finally(() => {
-        this.#round = undefined;
-      });
+    this.#timer = this.#parts.clock.every(ROUND_MILLIS, () => this.#beginRound());
+    if (this.#parts.flush.visibleEnd - this.#durablePosition < RECOVERED_BYTES) return;
+    this.#durableAt = Number.NEGATIVE_INFINITY;
+    this.#beginRound();
+  }
+
+  #beginRound(): void {
+    this.#round ??= this.#guarded(() => this.#runRound()).finally(() => {
+      this.#round = undefined;
     });
+  }
+
+  /**
+   * Makes everything visible durable, in log, queues and index. Returns the position below which no start will look for
+   * anything again, as the marks on the device stand: on a full disk that is where they stood before.
+   */
+  async makeDurable(): Promise<CommitLogOffset> {
+    const { syncedMark } = this.#parts;
+    await this.exclusively(async () => {
+      await this.#advance();
+      await syncedMark.sync();
+    });
+    return Math.min(this.#markedPosition, syncedMark.durableLast);
+  }
+
+  /** Runs work that no round may overlap. Not begun when the store is finished; what it throws is judged as a round's. */
+  async exclusively(action: () => Promise<void>): Promise<void> {
+    while (this.#round) await this.#round;
+    this.#round = this.#guarded(action).finally(() => {
+      this.#round = undefined;
+    });
+    await this.#round;
   }
 
   /** Ends the rounds; one that is under way runs to its end. */
@@ -69,23 +102,28 @@ export class Upkeep {
     keyIndex.closeNow();
     const end = this.#parts.flush.syncedEnd;
     const index = keyIndex.mark(end);
-    this.#parts.marks.write('derived', { queuesPosition: end, index });
+    this.#parts.marks.write('derived', { queuesPosition: end, queues: queues.bounds(), index });
     this.#writeCheckpoint(this.#lastDispatched());
     syncedMark.syncNow();
   }
 
   async #runRound(): Promise<void> {
     const { writability, queues, keyIndex, syncedMark } = this.#parts;
+    queues.write();
+    keyIndex.write();
+    if (syncedMark.isDirty) await syncedMark.sync();
+    while (keyIndex.hasFinishing && !writability.failure) {
+      await keyIndex.finishSlice();
+      await new Promise<void>((resolve) => this.#parts.atEndOfTurn(resolve));
+    }
+    if (this.#isDurableDue()) await this.#advance();
+  }
+
+  async #guarded(action: () => Promise<void>): Promise<void> {
+    const { writability } = this.#parts;
     if (writability.failure) return;
     try {
-      queues.write();
-      keyIndex.write();
-      if (syncedMark.isDirty) await syncedMark.sync();
-      while (keyIndex.hasFinishing && !writability.failure) {
-        await keyIndex.finishSlice();
-        await new Promise<void>((resolve) => this.#parts.atEndOfTurn(resolve));
-      }
-      if (this.#isDurableDue()) await this.#advance();
+      await action();
     } catch (error) {
       if (isNoRoom(error)) writability.missRoom('writing queues and index', error);
       else writability.fail('writing queues and index', error);
@@ -101,16 +139,18 @@ export class Upkeep {
   async #advance(): Promise<void> {
     const { flush, queues, keyIndex, marks, clock } = this.#parts;
     this.#durableAt = clock.monotonic();
-    await flush.syncAll();
     // Taken together, without a pause between them: everything visible is in the queues' memory or files.
-    const position = Math.min(flush.visibleEnd, flush.syncedEnd);
+    const position = flush.visibleEnd;
+    const bounds = queues.bounds();
+    await flush.syncAll();
     const dispatched = this.#lastDispatched();
     queues.write();
     await queues.sync();
     const index = await keyIndex.sync(position);
-    marks.write('derived', { queuesPosition: position, index });
+    marks.write('derived', { queuesPosition: position, queues: bounds, index });
     this.#writeCheckpoint(dispatched);
     this.#durablePosition = position;
+    this.#markedPosition = position;
   }
 
   #lastDispatched(): { commitLogOffset: CommitLogOffset; storeTimestamp: TimestampMillis } | undefined {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { readInt64, readInt64Loose, writeInt64 } from '../../src/base/bytes.js';
+import { readInt64, readInt64Loose, writeInt64, writeText } from '../../src/base/bytes.js';
 
 describe('64-bit integers', () => {
   it('come back as they were written, as a bigint reader sees them', () => {
@@ -20,4 +20,23 @@ describe('64-bit integers', () => {
     expect(() => readInt64(bytes, 0)).toThrow(/safe integer/);
     expect(readInt64Loose(bytes, 0)).toBe(-(2 ** 63));
   });
+});
+
+it('a text is written as UTF-8, short or long, and nothing beyond it changes', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary', maxLength: 80 }), (text) => {
+      const wanted = Buffer.from(text);
+      const bytes = Buffer.alloc(400, 0xee);
+      expect(writeText(bytes, text, 3)).toBe(wanted.length);
+      expect(bytes.subarray(3, 3 + wanted.length).equals(wanted)).toBe(true);
+      expect(bytes[2]).toBe(0xee);
+      expect(bytes[3 + wanted.length]).toBe(0xee);
+    }),
+  );
+});
+
+it('a 64-bit integer that does not fit is refused, and nothing is written', () => {
+  const bytes = Buffer.alloc(8);
+  expect(() => writeInt64(bytes, -1, 1)).toThrow(RangeError);
+  expect(bytes.equals(Buffer.alloc(8))).toBe(true);
 });

@@ -2,8 +2,8 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { BrokerIdentity } from '../../src/broker/brokerIdentity.js';
 import { Registration } from '../../src/broker/registration.js';
-import { defaultBrokerConfig } from '../../src/config/brokerConfig.js';
-import { defaultNamesrvConfig } from '../../src/config/namesrvConfig.js';
+import { type BrokerConfig, defaultBrokerConfig } from '../../src/config/brokerConfig.js';
+import { defaultNamesrvConfig, type NamesrvConfig } from '../../src/config/namesrvConfig.js';
 import { NameServer } from '../../src/namesrv/nameServer.js';
 import type { TopicConfig } from '../../src/protocol/bodies.js';
 import { decodeTopicRouteData, topicConfigOf } from '../../src/protocol/bodies.js';
@@ -14,9 +14,9 @@ import type { ProcessorTable } from '../../src/remoting/processorTable.js';
 import { ManualClock } from '../support/manualClock.js';
 import { recordingLogger, temporaryDirectory } from '../support/testBroker.js';
 
-async function nameServer(clock: ManualClock): Promise<NameServer> {
+async function nameServer(clock: ManualClock, changes: Partial<NamesrvConfig> = {}): Promise<NameServer> {
   const server = await NameServer.start({
-    config: defaultNamesrvConfig({ kvConfigPath: `${temporaryDirectory()}/kvConfig.json` }),
+    config: defaultNamesrvConfig({ kvConfigPath: `${temporaryDirectory()}/kvConfig.json`, ...changes }),
     listen: false,
     clock,
   });
@@ -24,7 +24,12 @@ async function nameServer(clock: ManualClock): Promise<NameServer> {
   return server;
 }
 
-function registration(endpoints: Map<string, ProcessorTable>, clock: ManualClock, nameServers: string[]) {
+function registration(
+  endpoints: Map<string, ProcessorTable>,
+  clock: ManualClock,
+  nameServers: string[],
+  changes: Partial<BrokerConfig> = {},
+) {
   const logger = recordingLogger();
   const topics = new Map<string, TopicConfig>([
     ['T', topicConfigOf('T')],
@@ -34,10 +39,11 @@ function registration(endpoints: Map<string, ProcessorTable>, clock: ManualClock
   const identity = new BrokerIdentity({ clusterName: 'C', brokerName: 'b', host: '127.0.0.1' });
   identity.listensOn(10911);
   const ordered: string[] = [];
+  const transport = new LocalTransport({ endpoints, clock });
   const registered = new Registration({
     identity,
     nameServers,
-    transport: new LocalTransport({ endpoints, clock }),
+    transport,
     topics: {
       snapshot: () => ({
         dataVersion: { stateVersion: 0, timestamp: 1, counter },
@@ -45,7 +51,7 @@ function registration(endpoints: Map<string, ProcessorTable>, clock: ManualClock
       }),
       markOrdered: (names) => void ordered.push(...names),
     },
-    config: defaultBrokerConfig({ registerBrokerTimeoutMills: 5000 }),
+    config: defaultBrokerConfig({ registerBrokerTimeoutMills: 5000, ...changes }),
     clock,
     logger,
   });
@@ -55,7 +61,19 @@ function registration(endpoints: Map<string, ProcessorTable>, clock: ManualClock
     topics.set(topic.topicName, topic);
     return registered.announce([topic]);
   };
-  return { registered, logger, put, ordered };
+  /** As if a change could not be announced. */
+  const changeUntold = () => {
+    counter += 1;
+  };
+  return { registered, logger, put, ordered, changeUntold, transport };
+}
+
+/** Notes the topic as an ordered one: whoever registers in full is told. */
+async function noteOrdered(server: NameServer, key: string): Promise<void> {
+  const transport = new LocalTransport({ endpoints: new Map([['n:1', server.table]]) });
+  onTestFinished(() => transport.close());
+  const fields = { namespace: 'ORDER_TOPIC_CONFIG', key, value: 'b:4' };
+  await transport.invoke('n:1', requestCommand(REQUEST_CODE.PUT_KV_CONFIG, fields), 3000);
 }
 
 /** A client of the name server of its own. */
@@ -146,6 +164,95 @@ describe('registration', () => {
     expect(await route('a:1', 'T')).toBeDefined();
     expect(await route('a:1', 'U')).toBeDefined();
     expect(await route('a:1', 'New')).toBeDefined();
+  });
+
+  it('sends several changed topics with all the others, so that a name server which takes them for the whole is right', async () => {
+    const clock = new ManualClock();
+    const a = await nameServer(clock, { deleteTopicWithBrokerRegistration: true });
+    const endpoints = new Map([['a:1', a.table]]);
+    const { registered, put } = registration(endpoints, clock, ['a:1']);
+    await registered.start({ isRequired: true });
+    const route = routes(endpoints);
+    // The first goes alone; the others come while it is under way and share the next registration.
+    await Promise.all(['One', 'Two', 'Three'].map((name) => put(topicConfigOf(name))));
+    for (const topic of ['One', 'Two', 'Three', 'T', 'U']) expect(await route('a:1', topic)).toBeDefined();
+  });
+
+  it('with compressedRegister deflates what it sends', async () => {
+    const clock = new ManualClock();
+    const a = await nameServer(clock);
+    const endpoints = new Map([['a:1', a.table]]);
+    const { registered, put } = registration(endpoints, clock, ['a:1'], { compressedRegister: true });
+    await registered.start({ isRequired: true });
+    const route = routes(endpoints);
+    expect(await route('a:1', 'T')).toMatchObject({ readQueueNums: 16, writeQueueNums: 16, perm: 6 });
+    await put(topicConfigOf('Typed', { readQueueNums: 2, perm: 4, attributes: { 'message.type': 'FIFO' } }));
+    expect(await route('a:1', 'Typed')).toMatchObject({ readQueueNums: 2, writeQueueNums: 16, perm: 4 });
+  });
+
+  it('without forceRegister asks first, and registers only what has changed', async () => {
+    const clock = new ManualClock();
+    const a = await nameServer(clock);
+    const endpoints = new Map([['a:1', a.table]]);
+    const { registered, ordered, changeUntold } = registration(endpoints, clock, ['a:1'], { forceRegister: false });
+    await registered.start({ isRequired: true });
+    await noteOrdered(a, 'T');
+    clock.advance(30_000);
+    await settle();
+    expect(ordered).toEqual([]);
+    changeUntold();
+    clock.advance(30_000);
+    await settle();
+    expect(ordered).toEqual(['T']);
+    // The question is a sign of life: the broker stays though it no longer registers.
+    await clock.advanceInSteps(300_000, 5000);
+    await settle();
+    expect(ordered).toEqual(['T']);
+    expect(await routes(endpoints)('a:1', 'T')).toBeDefined();
+  });
+
+  it('with forceRegister, the default, registers every period', async () => {
+    const clock = new ManualClock();
+    const a = await nameServer(clock);
+    const { registered, ordered } = registration(new Map([['a:1', a.table]]), clock, ['a:1']);
+    await registered.start({ isRequired: true });
+    await noteOrdered(a, 'T');
+    clock.advance(30_000);
+    await settle();
+    expect(ordered).toEqual(['T']);
+  });
+
+  it('with enableSingleTopicRegister tells of each changed topic by itself', async () => {
+    const clock = new ManualClock();
+    const a = await nameServer(clock, { deleteTopicWithBrokerRegistration: true });
+    const endpoints = new Map([['a:1', a.table]]);
+    const { registered, put, ordered } = registration(endpoints, clock, ['a:1'], {
+      enableSingleTopicRegister: true,
+      brokerPermission: 4,
+    });
+    await registered.start({ isRequired: true });
+    await noteOrdered(a, 'T');
+    await Promise.all(['One', 'Two', 'Three'].map((name) => put(topicConfigOf(name, { readQueueNums: 3 }))));
+    const route = routes(endpoints);
+    for (const topic of ['One', 'Two', 'Three']) {
+      expect(await route('a:1', topic)).toMatchObject({ readQueueNums: 3, perm: 4 });
+    }
+    expect(await route('a:1', 'T')).toBeDefined();
+    // A registration would have been answered with the ordered topics.
+    expect(ordered).toEqual([]);
+  });
+
+  it('registers in full, not just the changed topic, when the connection was lost before a change', async () => {
+    const clock = new ManualClock();
+    const endpoints = new Map([['a:1', (await nameServer(clock)).table]]);
+    const { registered, put, transport } = registration(endpoints, clock, ['a:1'], { enableSingleTopicRegister: true });
+    await registered.start({ isRequired: true });
+    endpoints.set('a:1', (await nameServer(clock)).table);
+    transport.disconnect('a:1');
+    await put(topicConfigOf('New'));
+    await settle();
+    expect(await routes(endpoints)('a:1', 'T')).toBeDefined();
+    expect(await routes(endpoints)('a:1', 'New')).toBeDefined();
   });
 
   it('without name servers does nothing', async () => {

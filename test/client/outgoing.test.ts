@@ -12,6 +12,14 @@ const nextKey = () => `K${++count}`;
 const message = (changes: Partial<Message> = {}): Message => ({ topic: 'T', body: 'x', ...changes });
 
 describe('outgoing message', () => {
+  it('carries the delivery time that it is given', () => {
+    const propertiesOf = (changes: Partial<Message>) =>
+      decodeProperties(prepare(message(changes), nextKey).propertiesText);
+    expect(propertiesOf({ delayMillis: 1500 })).toMatchObject({ TIMER_DELAY_MS: '1500' });
+    expect(propertiesOf({ deliverAtMillis: 1_800_000_000_000 })).toMatchObject({ TIMER_DELIVER_MS: '1800000000000' });
+    expect(() => prepareBatch([message({ delayMillis: 1 })], nextKey)).toThrow(/send it alone/);
+  });
+
   it('carries keys, tags, delay, and a unique key that a repeat keeps', () => {
     const outgoing = prepare(
       message({ keys: ['k1', 'k2'], tags: 'A', delayLevel: 3, properties: { color: 'red' }, flag: 7 }),
@@ -33,6 +41,10 @@ describe('outgoing message', () => {
 
   it.each([
     ['an empty body', { body: '' }, /empty body/],
+    ['a level and a delay', { delayLevel: 1, delayMillis: 5 }, /more than one/],
+    ['a delay and a time', { delayMillis: 5, deliverAtMillis: 5 }, /more than one/],
+    ['a delay that is no number', { delayMillis: Number.NaN }, /delayMillis/],
+    ['a negative time', { deliverAtMillis: -1 }, /deliverAtMillis/],
     ['a body over 4 MiB', { body: Buffer.alloc(4 * 1024 * 1024 + 1) }, /4194304/],
     ['a key with a blank', { keys: ['a b'] }, /blank/],
     ['a reserved property', { properties: { KEYS: 'x' } }, /reserved/],

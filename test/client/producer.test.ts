@@ -14,7 +14,7 @@ describe.each<Reach>(['local', 'tcp'])('producer over %s', (reach) => {
   let pull: PullConsumer;
 
   beforeAll(async () => {
-    cluster = await TestCluster.start(reach);
+    cluster = await TestCluster.start(reach, { recallMessageEnable: true });
     session = await cluster.session();
     producer = new Producer({ session, group: 'P' });
     admin = new Admin(session);
@@ -39,6 +39,18 @@ describe.each<Reach>(['local', 'tcp'])('producer over %s', (reach) => {
     expect(queue.queueId).toBeLessThan(4);
     expect(await admin.topicConfig('Fresh')).toMatchObject({ readQueueNums: 4, writeQueueNums: 4, perm: 6 });
     expect(await pull.fetchQueues('Fresh')).toHaveLength(4);
+  });
+
+  it('sends for a later time, and takes back what waits', async () => {
+    const now = { topic: 'Timed', body: 'now' };
+    expect((await producer.send(now)).recallHandle).toBeUndefined();
+    const sent = await producer.send({ topic: 'Timed', body: 'later', delayMillis: 3600_000 });
+    const other = await producer.send({ topic: 'Timed', body: 'at', deliverAtMillis: Date.now() + 3600_000 });
+    expect(other.recallHandle).not.toBe(sent.recallHandle);
+    const handle = sent.recallHandle ?? '';
+    expect(await producer.recall('Timed', handle)).toBe(sent.msgId);
+    await expect(producer.recall('Round', handle)).rejects.toMatchObject({ code: 'OPTIONS_INVALID' });
+    await expect(producer.recall('Timed', 'no handle')).rejects.toMatchObject({ code: 'OPTIONS_INVALID' });
   });
 
   it('finds a message by key, by unique key and by place', async () => {

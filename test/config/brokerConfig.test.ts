@@ -51,10 +51,13 @@ describe('broker configuration', () => {
         'flushDiskType = SYNC_FLUSH',
       ].join('\n'),
     );
-    expect(config).toMatchObject({ flushDiskType: 'SYNC_FLUSH', brokerName: 'broker-a' });
-    // Nothing is deleted in this version, and a file that asks for it is told so.
-    expect(warnings).toHaveLength(2);
-    expect(warnings.join('\n')).toMatch(/deleteWhen.*keeps every commit log file\n.*fileReservedTime/);
+    expect(config).toMatchObject({
+      flushDiskType: 'SYNC_FLUSH',
+      brokerName: 'broker-a',
+      deleteWhen: '04',
+      fileReservedTime: 48,
+    });
+    expect(warnings).toEqual([]);
   });
 
   it('differs from RocketMQ in these defaults only where the embedded use needs it', () => {
@@ -85,6 +88,11 @@ describe('broker configuration', () => {
     ['messageDelayLevel=1s 5x', 'up to 100 delays such as "1s 5s 1m 2h 1d"'],
     ['namesrvAddr=localhost', 'addresses HOST:PORT, separated by ;'],
     ['brokerName=', 'a name without blanks'],
+    ['fileReservedTime=-1', 'a whole number from 0 to 2147483647'],
+    ['deleteWhen=04;24', 'hours from 00 to 23, separated by ;'],
+    ['deleteWhen=4am', 'hours from 00 to 23, separated by ;'],
+    ['diskMaxUsedSpaceRatio=101', 'a whole number from 0 to 100'],
+    ['cleanFileForciblyEnable=1', 'true or false'],
     ['haListenPort=abc', 'a whole number'],
   ])('%s: says what is allowed', (line, allowed) => {
     expect(refusal(line)).toBe(`broker.conf:1: ${line} is not allowed: it must be ${allowed}`);
@@ -139,6 +147,32 @@ describe('broker configuration', () => {
     expect(() => defaultBrokerConfig({ brokerRole: 'SLAVE' })).toThrow('replication is not available');
     expect(() => defaultBrokerConfig({ listenPrt: 1 } as object)).toThrow('unknown key listenPrt');
     expect(() => defaultBrokerConfig({ listenPort: '1' } as object)).toThrow('listenPort=1 is not allowed');
+  });
+
+  it('takes the keys of retention as RocketMQ has them, and keeps the ratios within its bounds', () => {
+    expect(defaultBrokerConfig()).toMatchObject({
+      fileReservedTime: 72,
+      deleteWhen: '04',
+      cleanResourceInterval: 10_000,
+      deleteCommitLogFilesInterval: 100,
+      deleteFileBatchMax: 10,
+      diskMaxUsedSpaceRatio: 75,
+      cleanFileForciblyEnable: true,
+      diskSpaceCleanForciblyRatio: 85,
+      diskSpaceWarningLevelRatio: 90,
+    });
+    expect(read('deleteWhen=').config.deleteWhen).toBe('');
+    expect(read('deleteWhen=4; 16').config.deleteWhen).toBe('4; 16');
+    const { config, warnings } = read(
+      'diskSpaceWarningLevelRatio=95\ndiskSpaceCleanForciblyRatio=20\ndiskMaxUsedSpaceRatio=99',
+    );
+    expect(config).toMatchObject({
+      diskSpaceWarningLevelRatio: 90,
+      diskSpaceCleanForciblyRatio: 30,
+      diskMaxUsedSpaceRatio: 95,
+    });
+    expect(warnings).toContain('diskSpaceWarningLevelRatio=95 is taken as 90: it is kept within 35 to 90');
+    expect(warnings).toHaveLength(3);
   });
 
   it('prints what it reads', () => {

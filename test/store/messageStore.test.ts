@@ -8,7 +8,7 @@ import type { FileStat, Files } from '../../src/base/files.js';
 import { diskFiles } from '../../src/base/files.js';
 import { decodeRecord, packHost } from '../../src/protocol/messageRecord.js';
 import type { AppendOutcome, Arrival, MessageStoreOptions, MessageToStore } from '../../src/store/index.js';
-import { dumpCommitLog, MessageStore, verifyStore } from '../../src/store/index.js';
+import { MessageStore, verifyStore } from '../../src/store/index.js';
 import { fingerprint } from '../support/goldenStore.js';
 import { ManualClock } from '../support/manualClock.js';
 import { message } from '../support/storeMessages.js';
@@ -44,10 +44,6 @@ async function stored(store: MessageStore, ...messages: MessageToStore[]) {
   expect(await outcome.turn.visible).toBe('VISIBLE');
   return outcome.places;
 }
-
-/** A message whose record has exactly this size: 91 bytes and the topic's five are fixed. */
-const ofSize = (recordBytes: number, topic = 'Sizes') =>
-  message({ topic, body: Buffer.alloc(recordBytes - 91 - topic.length, 'x') });
 
 const bodiesOf = (records: readonly Buffer[]) => records.map((record) => decodeRecord(record).body.toString());
 
@@ -85,45 +81,6 @@ describe('append', () => {
     expect(ends).toHaveLength(1);
     ends[0]!();
     expect(store.queueRange('Plain', 0)).toEqual({ minOffset: 0, maxOffset: 2 });
-  });
-
-  it('checks 3 and 4: a record fits when eight bytes are left after it, and no segment ends without a blank', async () => {
-    for (let missing = 0; missing <= 8; missing += 1) {
-      const one = path.join(directory, String(missing));
-      const store = await open({ directory: one });
-      await stored(store, ofSize(2000));
-      const [place] = await stored(store, ofSize(4096 - 2000 - 8 + missing));
-      expect([missing, place!.commitLogOffset]).toEqual([missing, missing === 0 ? 2000 : 4096]);
-      const blanks = [...dumpCommitLog(one)].filter((record) => record.kind === 'blank');
-      expect(blanks).toMatchObject(missing === 0 ? [] : [{ commitLogOffset: 2000, sizeBytes: 2096 }]);
-      await store.close();
-      expect(verifyStore(one, SMALL).problems).toEqual([]);
-    }
-  });
-
-  it('check 5, differs from RocketMQ: a record that no segment holds is refused before anything is touched', async () => {
-    const store = await open();
-    const refused = store.append([ofSize(4096 - 7)]);
-    expect(refused).toMatchObject({ status: 'MESSAGE_ILLEGAL' });
-    const [place] = await stored(store, ofSize(4096 - 8));
-    expect(place).toMatchObject({ commitLogOffset: 0, queueOffset: 0 });
-  });
-
-  it('checks 10 and 11: a batch is contiguous, has one store time, and moves whole', async () => {
-    const store = await open();
-    await stored(store, ofSize(3000, 'Batch'));
-    const batch = [ofSize(500, 'Batch'), ofSize(501, 'Batch'), ofSize(502, 'Batch')];
-    const places = await stored(store, ...batch);
-    expect(places.map((place) => place.commitLogOffset)).toEqual([4096, 4596, 5097]);
-    expect(places.map((place) => place.queueOffset)).toEqual([1, 2, 3]);
-    expect(new Set(places.map((place) => place.storeTimestamp)).size).toBe(1);
-    expect([...dumpCommitLog(directory)].map((record) => record.kind)).toEqual([
-      'message',
-      'blank',
-      'message',
-      'message',
-      'message',
-    ]);
   });
 
   it.each<[string, readonly MessageToStore[], AppendOutcome['status']]>([

@@ -10,6 +10,7 @@ export class FakeTerminal implements Terminal {
   readonly isOutClosed = false;
   readonly files = diskFiles;
   readonly clock = new ManualClock();
+  progress?: (text: string) => void;
 
   out(line: string): void {
     this.outLines.push(line);

@@ -1,16 +1,17 @@
 /**
- * A file system in memory that forgets what was not synced. `crash` gives what a machine would find after losing power:
- * of each file, the bytes of its last sync plus, sector by sector and by chance, some of those written since; of each
- * directory, the names of its last sync plus some of the changes since, in order. `kill` gives what a killed process
- * leaves: everything. Both leave the old instance dead: whoever still uses it gets EIO, as a process that is gone would.
+ * A file system in memory that forgets what was not synced. `crash` gives what a machine finds after losing power,
+ * `kill` what the next process finds after this one was killed: everything, the unsynced still unsynced. Both leave the
+ * old instance dead: whoever still uses it gets EIO, as a process that is gone would.
  *
- * Besides, syncs can be made to fail or to wait, and the disk to be full after a number of bytes.
+ * Besides, each change can be watched and made to fail, in part if it is a write, or to be the last thing that the
+ * process does; syncs can be made to wait; and the disk to be full after a number of bytes. What is kept of unsynced
+ * changes is the business of `faultyDisk.ts`.
  */
 import path from 'node:path';
 import type { DiskSpace, FileStat, Files, OpenFile } from '../../src/base/files.js';
+import { Content, Directory, type Node, SECTOR } from './faultyDisk.js';
 
-const SECTOR = 512;
-const BLOCK = 4096;
+const TOTAL_BYTES = 1 << 30;
 
 /** mulberry32: the same seed gives the same faults. */
 export function randomFrom(seed: number): () => number {
@@ -23,199 +24,176 @@ export function randomFrom(seed: number): () => number {
   };
 }
 
-type Change = { kind: 'write'; at: number; bytes: Buffer } | { kind: 'truncate'; sizeBytes: number };
+export const FILE_OPERATIONS = [
+  'create',
+  'write',
+  'truncate',
+  'sync',
+  'rename',
+  'remove',
+  'makeDirectory',
+  'removeDirectory',
+  'syncDirectory',
+] as const;
 
-/** A file's content, whatever its names. */
-class Content {
-  live: Buffer;
-  durable: Buffer;
-  unsynced: Change[] = [];
-  blocks = new Set<number>();
+export type FileOperation = (typeof FILE_OPERATIONS)[number];
 
-  constructor(bytes: Buffer = Buffer.alloc(0)) {
-    this.live = Buffer.from(bytes);
-    this.durable = Buffer.from(bytes);
-  }
+/** What becomes of a change. Of a write, the whole sectors of `doneBytes` are done before. */
+export type Fault = { kind: 'DIE'; doneBytes?: number } | { kind: 'FAIL'; code: 'EIO' | 'ENOSPC'; doneBytes?: number };
 
-  change(change: Change): void {
-    this.live = applied(this.live, change);
-    this.unsynced.push(change);
-  }
-
-  sync(): void {
-    this.durable = Buffer.from(this.live);
-    this.unsynced = [];
-  }
-
-  /** What may be left of it: sectors of unsynced writes by chance. */
-  afterCrash(random: () => number): Buffer {
-    let bytes: Buffer = Buffer.from(this.durable);
-    const survival = random();
-    for (const change of this.unsynced) {
-      if (change.kind === 'truncate') {
-        if (random() < survival) bytes = applied(bytes, change);
-        continue;
-      }
-      for (let at = 0; at < change.bytes.length; ) {
-        const next = Math.min(change.bytes.length, at + SECTOR - ((change.at + at) % SECTOR));
-        if (random() < survival) {
-          bytes = applied(bytes, { kind: 'write', at: change.at + at, bytes: change.bytes.subarray(at, next) });
-        }
-        at = next;
-      }
-    }
-    return bytes;
-  }
+export interface FaultyFilesOptions {
+  /** The unit in which room is given out. Default 4096. */
+  blockBytes?: number;
+  /** New directories must be synced into their parent like files. Default false: their names are durable at once. */
+  mustSyncDirectories?: boolean;
 }
-
-function applied(bytes: Buffer, change: Change): Buffer {
-  if (change.kind === 'truncate') {
-    if (change.sizeBytes <= bytes.length) return Buffer.from(bytes.subarray(0, change.sizeBytes));
-    return Buffer.concat([bytes, Buffer.alloc(change.sizeBytes - bytes.length)]);
-  }
-  const end = change.at + change.bytes.length;
-  const target = end > bytes.length ? Buffer.concat([bytes, Buffer.alloc(end - bytes.length)]) : bytes;
-  change.bytes.copy(target, change.at);
-  return target;
-}
-
-type NameChange = { name: string; content: Content | undefined };
 
 function systemError(code: string, what: string): Error {
   return Object.assign(new Error(`${code}: ${what}`), { code });
 }
 
 export class FaultyFiles implements Files {
-  /** Live names, and those that a crash cannot take; directories by path. */
-  readonly #names = new Map<string, Content>();
-  readonly #durableNames = new Map<string, Content>();
-  readonly #unsyncedNames = new Map<string, NameChange[]>();
-  readonly #directories = new Set<string>(['/']);
+  readonly #options: Required<FaultyFilesOptions>;
+  #root = new Directory();
   #isDead = false;
   /** Bytes of room that are left for new blocks. */
   roomBytes = Number.POSITIVE_INFINITY;
   /** Called before each sync; throws to fail it, waits to delay it. */
   beforeSync: (file: string) => void | Promise<void> = () => {};
+  /** Called before each change; says what becomes of it. */
+  onChange: (operation: FileOperation, file: string, lengthBytes: number) => Fault | undefined = () => undefined;
+  /** Told of each write that did not find room for all of its bytes. */
+  onNoRoom: (file: string) => void = () => {};
+  /** Chance, where it is needed within a life: which sectors a failed sync leaves behind. */
+  random: () => number = () => 0;
   syncCount = 0;
+
+  constructor(options: FaultyFilesOptions = {}) {
+    this.#options = { blockBytes: 4096, mustSyncDirectories: false, ...options };
+  }
+
+  get isDead(): boolean {
+    return this.#isDead;
+  }
 
   crash(random: () => number): FaultyFiles {
     this.#isDead = true;
-    const after = new FaultyFiles();
-    const names = new Map(this.#durableNames);
-    for (const changes of this.#unsyncedNames.values()) {
-      const kept = Math.floor(random() * (changes.length + 1));
-      for (const { name, content } of changes.slice(0, kept)) {
-        if (content) names.set(name, content);
-        else names.delete(name);
-      }
-    }
-    for (const [name, content] of names) after.#adopt(name, content.afterCrash(random));
+    const after = new FaultyFiles(this.#options);
+    after.#root = this.#root.afterPowerLoss(random);
     return after;
   }
 
-  kill(): FaultyFiles {
+  /** `dropsStranded`: the pages that failed syncs left behind are gone from memory by then. */
+  kill(dropsStranded = false): FaultyFiles {
     this.#isDead = true;
-    const after = new FaultyFiles();
-    for (const [name, content] of this.#names) after.#adopt(name, content.live);
+    const after = new FaultyFiles(this.#options);
+    after.#root = this.#root.clone();
+    if (dropsStranded) for (const [, content] of after.#root.contents('')) content.forgetStranded();
     return after;
   }
 
   /** Everything that is there, for comparing. */
   contents(): Map<string, Buffer> {
-    return new Map([...this.#names].map(([name, { live }]) => [name, Buffer.from(live)]));
+    return new Map([...this.#root.contents('')].map(([name, content]) => [name, content.bytes()]));
   }
 
   open(file: string, mode: 'r' | 'r+' | 'w+' | 'a+' | 'wx+'): OpenFile {
-    this.#assertAlive();
-    let content = this.#names.get(file);
+    this.assertAlive();
+    let content = this.#find(file);
+    if (content instanceof Directory) throw systemError('EISDIR', file);
     if (!content && (mode === 'r' || mode === 'r+')) throw systemError('ENOENT', file);
     if (content && mode === 'wx+') throw systemError('EEXIST', file);
     if (!content) {
-      if (!this.#directories.has(path.dirname(file))) throw systemError('ENOENT', path.dirname(file));
+      const directory = this.#directory(path.dirname(file));
+      this.#change('create', file);
       content = new Content();
-      this.#setName(file, content);
+      directory.set(path.basename(file), content);
     }
-    if (mode === 'w+' && content.live.length > 0) content.change({ kind: 'truncate', sizeBytes: 0 });
-    return this.#handle(file, content);
+    const handle = new FaultyFile(this, file, content);
+    if (mode === 'w+' && content.sizeBytes > 0) handle.truncate(0);
+    return handle;
   }
 
-  #handle(file: string, content: Content): OpenFile {
-    const sync = () => {
-      this.#assertAlive();
-      this.syncCount += 1;
-      content.sync();
-    };
-    return {
-      path: file,
-      size: () => content.live.length,
-      read: (target, targetAt, length, position) => {
-        this.#assertAlive();
-        return content.live.copy(target, targetAt, position, Math.min(content.live.length, position + length));
-      },
-      write: (source, sourceAt, length, position) => {
-        this.#assertAlive();
-        const allowed = this.#allocate(content, position, length);
-        const bytes = Buffer.from(source.subarray(sourceAt, sourceAt + allowed));
-        if (allowed > 0) content.change({ kind: 'write', at: position, bytes });
-        if (allowed < length) throw systemError('ENOSPC', file);
-      },
-      truncate: (sizeBytes) => {
-        this.#assertAlive();
-        content.change({ kind: 'truncate', sizeBytes });
-        for (const block of content.blocks) {
-          if (block * BLOCK < sizeBytes) continue;
-          content.blocks.delete(block);
-          this.roomBytes += BLOCK;
-        }
-      },
-      sync: async () => {
-        await this.beforeSync(file);
-        sync();
-      },
-      syncNow: () => {
-        void this.beforeSync(file);
-        sync();
-      },
-      close: () => {},
-    };
+  // What follows is for open files.
+
+  write(file: string, content: Content, source: Buffer, sourceAt: number, length: number, position: number): void {
+    this.assertAlive();
+    const fault = this.onChange('write', file, length);
+    const wanted = fault ? wholeSectors(position, fault.doneBytes ?? 0) : length;
+    const allowed = this.#allocate(content, position, wanted);
+    content.write(source, sourceAt, allowed, position);
+    this.#suffer(fault, file);
+    if (allowed === length) return;
+    this.onNoRoom(file);
+    throw systemError('ENOSPC', file);
+  }
+
+  truncate(file: string, content: Content, sizeBytes: number): void {
+    this.#change('truncate', file);
+    content.truncate(sizeBytes);
+    for (const block of content.blocks) {
+      if (block * this.#options.blockBytes < sizeBytes) continue;
+      content.blocks.delete(block);
+      this.roomBytes += this.#options.blockBytes;
+    }
+  }
+
+  beginSync(file: string, content: Content): void {
+    this.assertAlive();
+    const fault = this.onChange('sync', file, 0);
+    if (fault?.kind === 'FAIL') content.failSync(this.random);
+    this.#suffer(fault, file);
   }
 
   /** How many of the bytes find room. */
   #allocate(content: Content, position: number, length: number): number {
-    const first = Math.floor(position / BLOCK);
-    for (let block = first; block * BLOCK < position + length; block += 1) {
+    const { blockBytes } = this.#options;
+    for (let block = Math.floor(position / blockBytes); block * blockBytes < position + length; block += 1) {
       if (content.blocks.has(block)) continue;
-      if (this.roomBytes < BLOCK) return Math.max(0, block * BLOCK - position);
-      this.roomBytes -= BLOCK;
+      if (this.roomBytes < blockBytes) return Math.max(0, block * blockBytes - position);
+      this.roomBytes -= blockBytes;
       content.blocks.add(block);
     }
     return length;
   }
 
   stat(file: string): FileStat | undefined {
-    this.#assertAlive();
-    const content = this.#names.get(file);
-    if (content) return { sizeBytes: content.live.length, modifiedMillis: 0, isDirectory: false };
-    if (this.#directories.has(file)) return { sizeBytes: 0, modifiedMillis: 0, isDirectory: true };
-    return undefined;
+    this.assertAlive();
+    const node = this.#find(file);
+    if (!node) return undefined;
+    if (node instanceof Directory) return { sizeBytes: 0, modifiedMillis: 0, isDirectory: true };
+    return { sizeBytes: node.sizeBytes, modifiedMillis: 0, isDirectory: false };
   }
 
   list(directory: string): string[] {
-    this.#assertAlive();
-    const names = [...this.#names.keys(), ...this.#directories].filter((name) => path.dirname(name) === directory);
-    return [...new Set(names.filter((name) => name !== directory).map((name) => path.basename(name)))].sort();
+    this.assertAlive();
+    const node = this.#find(directory);
+    return node instanceof Directory ? [...node.names.keys()].sort() : [];
   }
 
   makeDirectory(directory: string): void {
-    this.#assertAlive();
-    for (let name = directory; !this.#directories.has(name); name = path.dirname(name)) this.#directories.add(name);
+    this.assertAlive();
+    let parent = this.#root;
+    let below = '';
+    for (const name of partsOf(directory)) {
+      below += `/${name}`;
+      let node = parent.names.get(name);
+      if (!node) {
+        this.#change('makeDirectory', below);
+        node = new Directory();
+        if (this.#options.mustSyncDirectories) parent.set(name, node);
+        else parent.setDurably(name, node);
+      }
+      if (!(node instanceof Directory)) throw systemError('ENOTDIR', below);
+      parent = node;
+    }
   }
 
   readFile(file: string): Buffer {
-    this.#assertAlive();
-    const content = this.#names.get(file);
-    if (!content) throw systemError('ENOENT', file);
-    return Buffer.from(content.live);
+    this.assertAlive();
+    const content = this.#find(file);
+    if (!(content instanceof Content)) throw systemError('ENOENT', file);
+    return content.bytes();
   }
 
   writeFile(file: string, bytes: Buffer | string): void {
@@ -226,59 +204,154 @@ export class FaultyFiles implements Files {
   }
 
   rename(from: string, to: string): void {
-    this.#assertAlive();
-    const content = this.#names.get(from);
-    if (!content) throw systemError('ENOENT', from);
-    this.#setName(to, content);
-    this.#setName(from, undefined);
+    this.assertAlive();
+    const node = this.#find(from);
+    if (!node) throw systemError('ENOENT', from);
+    this.#change('rename', from);
+    const source = this.#directory(path.dirname(from));
+    const target = this.#directory(path.dirname(to));
+    const added = [path.basename(to), node] as const;
+    const removed = [path.basename(from), undefined] as const;
+    if (source === target) source.change([added, removed], undefined);
+    else {
+      const move = { counted: 0 };
+      target.change([added], move);
+      source.change([removed], move);
+    }
   }
 
   remove(file: string): void {
-    this.#assertAlive();
-    const content = this.#names.get(file);
-    if (!content) return;
-    this.roomBytes += content.blocks.size * BLOCK;
-    this.#setName(file, undefined);
+    this.assertAlive();
+    const content = this.#find(file);
+    if (!(content instanceof Content)) return;
+    this.#change('remove', file);
+    this.roomBytes += content.blocks.size * this.#options.blockBytes;
+    this.#directory(path.dirname(file)).set(path.basename(file), undefined);
   }
 
   removeDirectory(directory: string): void {
-    this.#assertAlive();
-    for (const name of [...this.#names.keys()]) if (name.startsWith(`${directory}/`)) this.#setName(name, undefined);
-    for (const name of [...this.#directories]) {
-      if (name === directory || name.startsWith(`${directory}/`)) this.#directories.delete(name);
+    this.assertAlive();
+    const node = this.#find(directory);
+    if (!(node instanceof Directory)) return;
+    for (const [name, below] of [...node.names]) {
+      const file = `${directory}/${name}`;
+      if (below instanceof Directory) this.removeDirectory(file);
+      else this.remove(file);
     }
+    this.#change('removeDirectory', directory);
+    this.#directory(path.dirname(directory)).set(path.basename(directory), undefined);
   }
 
   syncDirectory(directory: string): void {
-    this.#assertAlive();
-    for (const { name, content } of this.#unsyncedNames.get(directory) ?? []) {
-      if (content) this.#durableNames.set(name, content);
-      else this.#durableNames.delete(name);
-    }
-    this.#unsyncedNames.delete(directory);
+    this.assertAlive();
+    const node = this.#directory(directory);
+    this.#change('syncDirectory', directory);
+    node.sync();
   }
 
   space(): DiskSpace {
-    return { totalBytes: 1 << 30, availableBytes: Math.min(1 << 30, this.roomBytes) };
+    return { totalBytes: TOTAL_BYTES, availableBytes: Math.min(TOTAL_BYTES, this.roomBytes) };
   }
 
-  #setName(name: string, content: Content | undefined): void {
-    if (content) this.#names.set(name, content);
-    else this.#names.delete(name);
-    const directory = path.dirname(name);
-    const changes = this.#unsyncedNames.get(directory) ?? [];
-    changes.push({ name, content });
-    this.#unsyncedNames.set(directory, changes);
+  #change(operation: FileOperation, file: string): void {
+    this.assertAlive();
+    this.#suffer(this.onChange(operation, file, 0), file);
   }
 
-  #adopt(name: string, bytes: Buffer): void {
-    const content = new Content(bytes);
-    this.#names.set(name, content);
-    this.#durableNames.set(name, content);
-    this.makeDirectory(path.dirname(name));
+  #suffer(fault: Fault | undefined, file: string): void {
+    if (fault?.kind === 'FAIL') throw systemError(fault.code, file);
+    if (fault?.kind !== 'DIE') return;
+    this.#isDead = true;
+    this.assertAlive();
   }
 
-  #assertAlive(): void {
+  #find(file: string): Node | undefined {
+    let node: Node | undefined = this.#root;
+    for (const name of partsOf(file)) {
+      if (!(node instanceof Directory)) return undefined;
+      node = node.names.get(name);
+    }
+    return node;
+  }
+
+  #directory(directory: string): Directory {
+    const node = this.#find(directory);
+    if (node instanceof Directory) return node;
+    throw systemError('ENOENT', directory);
+  }
+
+  assertAlive(): void {
     if (this.#isDead) throw systemError('EIO', 'the process is gone');
   }
+}
+
+class FaultyFile implements OpenFile {
+  readonly path: string;
+  readonly #files: FaultyFiles;
+  readonly #content: Content;
+
+  constructor(files: FaultyFiles, file: string, content: Content) {
+    this.path = file;
+    this.#files = files;
+    this.#content = content;
+  }
+
+  size(): number {
+    return this.#content.sizeBytes;
+  }
+
+  read(target: Buffer, targetAt: number, length: number, position: number): number {
+    this.#files.assertAlive();
+    return this.#content.read(target, targetAt, length, position);
+  }
+
+  write(source: Buffer, sourceAt: number, length: number, position: number): void {
+    this.#files.write(this.path, this.#content, source, sourceAt, length, position);
+  }
+
+  truncate(sizeBytes: number): void {
+    this.#files.truncate(this.path, this.#content, sizeBytes);
+  }
+
+  async sync(): Promise<void> {
+    this.#files.beginSync(this.path, this.#content);
+    const until = this.#content.beginSync();
+    const waiting = this.#files.beforeSync(this.path);
+    if (waiting) await waiting;
+    this.#endSync(until);
+  }
+
+  syncNow(): void {
+    this.#files.beginSync(this.path, this.#content);
+    const until = this.#content.beginSync();
+    void this.#files.beforeSync(this.path);
+    this.#endSync(until);
+  }
+
+  #endSync(until: number): void {
+    this.#files.assertAlive();
+    this.#files.syncCount += 1;
+    this.#content.endSync(until);
+  }
+
+  close(): void {}
+}
+
+/** A write is interrupted between pages; sectors make for shorter runs and are as whole. */
+function wholeSectors(position: number, length: number): number {
+  const end = position + length;
+  return Math.max(0, end - (end % SECTOR) - position);
+}
+
+const KNOWN_PATHS_MAX = 10_000;
+const knownPaths = new Map<string, string[]>();
+
+function partsOf(file: string): string[] {
+  let parts = knownPaths.get(file);
+  if (!parts) {
+    parts = file.split('/').filter((name) => name !== '');
+    if (knownPaths.size >= KNOWN_PATHS_MAX) knownPaths.clear();
+    knownPaths.set(file, parts);
+  }
+  return parts;
 }

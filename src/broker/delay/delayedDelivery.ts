@@ -134,7 +134,8 @@ export class DelayedDelivery {
     for (const { level, offset } of this.#levels.values()) {
       for (let at = offset; ; ) {
         const read = this.#store.readQueue(SCHEDULE_TOPIC, level - 1, at, BATCH_COUNT, BATCH_BYTES);
-        if (read.records.length === 0) break;
+        // At an offset whose record is gone there is nothing either, but more behind it.
+        if (read.records.length === 0 && read.nextBeginOffset <= at) break;
         for (const record of read.records) {
           if (decodeRecord(record, 0, { verifyCrc: false }).properties[PROPERTY.REAL_TOPIC] === topic) return true;
         }

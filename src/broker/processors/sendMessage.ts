@@ -21,6 +21,7 @@ import {
   isWritable,
   topicDefect,
 } from '../../protocol/names.js';
+import { encodeRecallHandle } from '../../protocol/recallHandle.js';
 import type { RemotingCommand, ResponseFields } from '../../protocol/remotingCommand.js';
 import { REQUEST_CODE } from '../../protocol/requestCodes.js';
 import { RESPONSE_CODE } from '../../protocol/responseCodes.js';
@@ -34,6 +35,7 @@ import { appendProperty, joinProperties } from '../propertiesText.js';
 import type { QueueLocks } from '../queueLocks.js';
 import type { SubscriptionGroups } from '../subscriptionGroups.js';
 import type { Topics } from '../topics.js';
+import { isHalf } from '../transactions/halfMessages.js';
 import { fastSendHeader } from './sendHeader.js';
 
 /** First client version (V3_4_9) whose maxReconsumeTimes counts. */
@@ -118,11 +120,13 @@ class SendMessage {
       target = retried.value;
     }
     const message = this.#messageOf(header, target, body, peer);
-    const isWaiting = message.properties[PROPERTY.WAIT] !== 'false';
+    // A half message is readable when its sender hears of it: the end of its transaction names its place.
+    const isWaiting = message.properties[PROPERTY.WAIT] !== 'false' || isHalf(message);
     return this.#answer(this.#parts.intake.put(message), {
       queueId: target.queueId,
       transactionId: message.properties[PROPERTY.UNIQ_KEY],
       isWaiting,
+      recallTopic: isRetryTopic(target.topic) ? undefined : target.topic,
     });
   }
 
@@ -260,7 +264,7 @@ class SendMessage {
 
   #answer(
     outcome: IntakeOutcome,
-    about: { queueId: number; transactionId: string | undefined; isWaiting: boolean },
+    about: { queueId: number; transactionId: string | undefined; isWaiting: boolean; recallTopic?: string | undefined },
   ): ResponseFields | Promise<ResponseFields> {
     if (outcome.status === 'REFUSED') return this.#refuse(outcome.code, outcome.remark);
     const { places, turn } = outcome;
@@ -276,7 +280,13 @@ class SendMessage {
       queueId: String(about.queueId),
       queueOffset: String(first?.queueOffset ?? 0),
     };
-    if (about.transactionId !== undefined) extFields['transactionId'] = about.transactionId;
+    const { transactionId: uniqueKey, recallTopic: topic } = about;
+    if (uniqueKey !== undefined) extFields['transactionId'] = uniqueKey;
+    if (outcome.timerOutMillis !== undefined && uniqueKey !== undefined && topic !== undefined) {
+      const { brokerName } = identity;
+      const deliverMillis = outcome.timerOutMillis + 1;
+      extFields['recallHandle'] = encodeRecallHandle({ topic, brokerName, deliverMillis, uniqueKey });
+    }
     const answered = about.isWaiting ? this.#whenVisible(turn, extFields) : this.#whenWritten(turn, extFields);
     // The first send to a new topic: the name servers know it when the sender hears of its success.
     const { announcement } = topics;

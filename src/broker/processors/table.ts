@@ -6,6 +6,8 @@ import type { BrokerConfig } from '../../config/brokerConfig.js';
 import type { ProcessorRow } from '../../remoting/processor.js';
 import type { AdminGroupParts } from './adminGroup.js';
 import { adminGroupRows } from './adminGroup.js';
+import type { AdminStoreParts } from './adminStore.js';
+import { adminStoreRows } from './adminStore.js';
 import type { AdminTopicParts } from './adminTopic.js';
 import { adminTopicRows } from './adminTopic.js';
 import type { AssignmentParts } from './assignment.js';
@@ -16,6 +18,7 @@ import type { ConditionalAppendParts } from './conditionalAppend.js';
 import { conditionalAppendRows } from './conditionalAppend.js';
 import type { ConsumerOffsetParts } from './consumerOffset.js';
 import { consumerOffsetRows } from './consumerOffset.js';
+import type { EndTransactionParts } from './endTransaction.js';
 import { endTransactionRows } from './endTransaction.js';
 import type { PullMessageParts } from './pullMessage.js';
 import { pullMessageRows } from './pullMessage.js';
@@ -24,6 +27,8 @@ import { queryMessageRows } from './queryMessage.js';
 import { queueLockRows } from './queueLock.js';
 import type { ReadByKeyParts } from './readByKey.js';
 import { readByKeyRows } from './readByKey.js';
+import type { RecallMessageParts } from './recallMessage.js';
+import { recallMessageRows } from './recallMessage.js';
 import type { SendBackParts } from './sendBack.js';
 import { sendBackRows } from './sendBack.js';
 import type { SendMessageParts } from './sendMessage.js';
@@ -32,14 +37,17 @@ import type { StatisticsParts } from './statistics.js';
 import { statisticsRows } from './statistics.js';
 
 export type BrokerParts = AdminGroupParts &
+  AdminStoreParts &
   AdminTopicParts &
   AssignmentParts &
   ClientHeartbeatParts &
   ConditionalAppendParts &
   ConsumerOffsetParts &
+  EndTransactionParts &
   PullMessageParts &
   QueryMessageParts &
   ReadByKeyParts &
+  RecallMessageParts &
   SendBackParts &
   SendMessageParts &
   StatisticsParts;
@@ -48,7 +56,8 @@ export function brokerRows(parts: BrokerParts): ProcessorRow[] {
   return [
     ...sendMessageRows(parts),
     ...sendBackRows(parts),
-    ...endTransactionRows(),
+    ...recallMessageRows(parts),
+    ...endTransactionRows(parts),
     ...conditionalAppendRows(parts),
     ...pullMessageRows(parts),
     ...queryMessageRows(parts),
@@ -58,6 +67,7 @@ export function brokerRows(parts: BrokerParts): ProcessorRow[] {
     ...queueLockRows(parts),
     ...assignmentRows(parts),
     ...adminTopicRows(parts),
+    ...adminStoreRows(parts),
     ...adminGroupRows(parts),
     ...statisticsRows(parts),
   ];

@@ -1,6 +1,6 @@
 /**
  * `foldlog store dump DIR`: what lies in a store directory, one JSON object a line: records of the commit log (default),
- * entries of consume queues, entries of index files, or the checkpoint. Bodies that are not UTF-8 come in base64.
+ * entries of consume queues, entries of index files, the checkpoint, or what the timer keeps. Bodies that are not UTF-8 come in base64.
  */
 import { isUtf8 } from 'node:buffer';
 import {
@@ -13,6 +13,7 @@ import {
   dumpIndexHeader,
   dumpQueues,
 } from '../../store/offline/dump.js';
+import { dumpTimerCheckpoint, dumpTimerLog, dumpTimerWheel } from '../../store/offline/dumpTimer.js';
 import type { CommandCall } from '../command.js';
 import { EXIT, usageError } from '../errorLine.js';
 import { type StoreDirectory, storeDirectoryOf } from './storeDirectory.js';
@@ -58,6 +59,12 @@ const PARTS: Readonly<Record<string, Dump>> = {
   },
   checkpoint: function* ({ directory }) {
     yield dumpCheckpoint(directory);
+  },
+  timerlog: ({ directory }) => dumpTimerLog(directory),
+  timerwheel: ({ directory }) => dumpTimerWheel(directory),
+  timercheck: function* ({ directory }) {
+    const checkpoint = dumpTimerCheckpoint(directory);
+    if (checkpoint) yield checkpoint;
   },
 };
 

@@ -92,6 +92,28 @@ export function toSendMessageV2(
   };
 }
 
+/** The header fields of a V2 send, as the table above would make them; written out, because every send passes here. */
+export function encodeSendMessageV2(long: HeaderInput<typeof sendMessageHeader.fields>): Record<string, string> {
+  const { properties, reconsumeTimes, unitMode, maxReconsumeTimes, batch, bname } = long;
+  const extFields: Record<string, string> = {
+    a: long.producerGroup,
+    b: long.topic,
+    c: long.defaultTopic,
+    d: String(long.defaultTopicQueueNums),
+    e: String(long.queueId),
+    f: String(long.sysFlag),
+    g: String(long.bornTimestamp),
+    h: String(long.flag),
+  };
+  if (properties !== undefined) extFields['i'] = properties;
+  if (reconsumeTimes !== undefined) extFields['j'] = String(reconsumeTimes);
+  if (unitMode !== undefined) extFields['k'] = String(unitMode);
+  if (maxReconsumeTimes !== undefined) extFields['l'] = String(maxReconsumeTimes);
+  if (batch !== undefined) extFields['m'] = String(batch);
+  if (bname !== undefined) extFields['n'] = bname;
+  return extFields;
+}
+
 /** Success of any send. MSG_REGION and TRACE_ON are on every send response, errors included. */
 export const sendMessageResponseHeader = defineHeader({
   /** offsetMsgId, or several joined by commas. */
@@ -105,6 +127,15 @@ export const sendMessageResponseHeader = defineHeader({
   TRACE_ON: optional.string,
 });
 export type SendMessageResponseHeader = HeaderOf<typeof sendMessageResponseHeader.fields>;
+
+/** RECALL_MESSAGE: the handle is the one that the send was answered with. */
+export const recallMessageHeader = defineHeader({
+  producerGroup: optional.string,
+  topic: field.string,
+  recallHandle: field.string,
+  bname: optional.string,
+});
+export const recallMessageResponseHeader = defineHeader({ msgId: field.string });
 
 /** Bits of a pull's sysFlag. Upstream: `PullSysFlag`. */
 export const PULL_SYS_FLAG = { COMMIT_OFFSET: 1, SUSPEND: 2, SUBSCRIPTION: 4, CLASS_FILTER: 8, LITE_PULL: 16 } as const;

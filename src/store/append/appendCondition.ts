@@ -5,6 +5,8 @@
  *
  * Positions given from outside belong to a generation. One of an older generation counts only as far as the log was
  * not cut since: beyond the lowest end at which a later generation began, another record may lie at the same place.
+ * One below the log's start counts only for topics that retention keeps: of others, records that it did not see may be
+ * gone.
  */
 import type { CommitLogOffset } from '../../base/flavours.js';
 import { EVENT_PROPERTY } from '../../protocol/messageProperties.js';
@@ -24,6 +26,7 @@ export class AppendCondition {
   readonly #keyHistory: KeyHistory;
   readonly #flush: Flush;
   readonly #generations: Generations;
+  readonly #keepsTopic: (topic: string) => boolean;
 
   constructor(parts: {
     commitLog: CommitLog;
@@ -31,17 +34,24 @@ export class AppendCondition {
     keyHistory: KeyHistory;
     flush: Flush;
     generations: Generations;
+    keepsTopic: (topic: string) => boolean;
   }) {
     this.#commitLog = parts.commitLog;
     this.#streamIndex = parts.streamIndex;
     this.#keyHistory = parts.keyHistory;
     this.#flush = parts.flush;
     this.#generations = parts.generations;
+    this.#keepsTopic = parts.keepsTopic;
   }
 
   /** Why nothing is to be appended; undefined when the append may go on. */
   check(append: GuardedAppend): GuardedOutcome | undefined {
-    return this.#alreadyAppended(append) ?? this.#versionConflict(append) ?? this.#conditionConflict(append);
+    return (
+      this.#alreadyAppended(append) ??
+      this.#lostHead(append) ??
+      this.#versionConflict(append) ??
+      this.#conditionConflict(append)
+    );
   }
 
   #alreadyAppended(append: GuardedAppend): GuardedOutcome | undefined {
@@ -50,8 +60,9 @@ export class AppendCondition {
     const topics = new Set(append.events.map((event) => event.topic));
     for (const topic of topics) {
       const found = this.#keyHistory.append(topic, `${appendId}-0`, appendId, downTo);
-      if (found === undefined) continue;
-      const places = this.#placesFrom(found);
+      const places = found === undefined ? [] : this.#placesFrom(found);
+      // Known from before retention removed it: the log does not hold it any more.
+      if (found === undefined || places.length === 0) continue;
       const last = places.at(-1)?.commitLogOffset ?? found;
       return {
         status: 'ALREADY_APPENDED',
@@ -72,12 +83,24 @@ export class AppendCondition {
       if (!bytes) break;
       const record = decodeRecord(bytes, 0, { verifyCrc: false });
       const { queueId, queueOffset, sizeBytes, storeTimestamp, properties } = record;
-      const version = Number(properties[EVENT_PROPERTY.STREAM_VERSION]);
+      const version = Number(properties[EVENT_PROPERTY.STREAM_VERSION] ?? 0);
       if (places.length === 0) count = Number(properties[EVENT_PROPERTY.APPEND_INDEX]?.split('/')[1] ?? 1);
       places.push({ commitLogOffset, queueId, queueOffset, sizeBytes, storeTimestamp, version });
       commitLogOffset += sizeBytes;
     }
     return places;
+  }
+
+  /** A stream whose newest events a repair removed, and no later one tells its version, would be numbered again. */
+  #lostHead({ events, expectedVersions }: GuardedAppend): GuardedOutcome | undefined {
+    const streams = events.map(({ topic, keys: [stream] }) => ({ topic, stream }));
+    for (const { topic, stream } of [...streams, ...expectedVersions]) {
+      const { isLost, commitLogOffset } = this.#streamIndex.head(topic, stream);
+      if (!isLost) continue;
+      const reason = `stream ${stream} of topic ${topic} has a gap at its end: its newest events were lost at log position ${commitLogOffset}, so it takes no more`;
+      return { status: 'MESSAGE_ILLEGAL', reason };
+    }
+    return undefined;
   }
 
   #versionConflict(append: GuardedAppend): GuardedOutcome | undefined {
@@ -98,8 +121,10 @@ export class AppendCondition {
     if (!append.condition) return undefined;
     const { keys, end } = append.condition;
     const holds = this.#holds(end);
+    const isBeforeLog = end.commitLogOffset < this.#commitLog.minOffset;
     for (const { topic, key } of keys) {
-      if (!holds) return { status: 'CONDITION_CONFLICT', topic, key, turn: SETTLED_TURN };
+      if (!holds || (isBeforeLog && !this.#keepsTopic(topic)))
+        return { status: 'CONDITION_CONFLICT', topic, key, turn: SETTLED_TURN };
       const found = this.#keyHistory.newestCarrying(topic, key, end.commitLogOffset);
       if (found !== undefined) return { status: 'CONDITION_CONFLICT', topic, key, turn: this.#flush.covering(found) };
     }

@@ -11,9 +11,11 @@ import type { CommitLog } from '../log/commitLog.js';
 import type { Flush } from '../log/flush.js';
 import { isNoRoom, type Writability } from '../log/writability.js';
 import { entryTagsCode, isQueued } from '../queues/dispatch.js';
+import { LIGHT_QUEUE_ID } from '../queues/multiDispatch.js';
 import type { QueueOffsets } from '../queues/queueOffsets.js';
 import type { AppendOutcome, AppendRefusal, MessageToStore, StoredPlace } from '../storeTypes.js';
-import { batchRefusal, type RecordLimits, segmentRefusal, sizeOrRefusal } from './recordLimits.js';
+import { LightPlaces, type PlacedMessages } from './lightPlaces.js';
+import { batchRefusal, lightRefusal, type RecordLimits, segmentRefusal, sizeOrRefusal } from './recordLimits.js';
 
 export class Appending {
   readonly #commitLog: CommitLog;
@@ -26,9 +28,11 @@ export class Appending {
   readonly #storeHost: Buffer;
   readonly #delayLevels: readonly number[];
   readonly #limits: RecordLimits;
+  readonly #lightPlaces: LightPlaces;
   /** Hashes of the keys under way, and how many of them belong to the records up to each. Kept to save allocations. */
   readonly #hashes: number[] = [];
   readonly #hashEnds: number[] = [];
+  readonly #takeHash = (hash: number) => void this.#hashes.push(hash);
   readonly #fields: RecordFields;
 
   constructor(parts: {
@@ -42,7 +46,10 @@ export class Appending {
     storeHost: Buffer;
     delayLevels: readonly number[];
     maxMessageSize: number;
+    /** Do messages go into the light queues that they name? */
+    multiDispatch: boolean;
   }) {
+    this.#lightPlaces = new LightPlaces({ isEnabled: parts.multiDispatch, queueOffsets: parts.queueOffsets });
     this.#commitLog = parts.commitLog;
     this.#queueOffsets = parts.queueOffsets;
     this.#keyIndex = parts.keyIndex;
@@ -77,25 +84,29 @@ export class Appending {
   }
 
   /** Any messages, contiguous and in one segment. Throws STORE_FAILED. */
-  appendTogether(messages: readonly MessageToStore[]): AppendOutcome {
+  appendTogether(given: readonly MessageToStore[]): AppendOutcome {
+    const { messages, places } = this.#lightPlaces.place(given);
     let sizeBytes = 0;
-    for (const message of messages) {
+    for (const [index, message] of messages.entries()) {
       const size = sizeOrRefusal(message, this.#storeHost.length, this.#limits);
       if (typeof size !== 'number') return size;
+      const refusal = places?.[index]?.length ? lightRefusal(size, this.#limits) : undefined;
+      if (refusal) return refusal;
       sizeBytes += size;
     }
     const refusal = segmentRefusal(sizeBytes, this.#limits) ?? this.#reserve(messages, sizeBytes);
-    return refusal ?? this.#encode(messages);
+    return refusal ?? this.#encode(messages, places);
   }
 
   /** Everything that can fail. */
   #reserve(messages: readonly MessageToStore[], sizeBytes: number): AppendRefusal | undefined {
     this.#writability.assertUsable();
+    const { nearlyFull } = this.#writability;
+    if (nearlyFull !== undefined) return { status: 'SERVICE_NOT_AVAILABLE', reason: nearlyFull };
     this.#hashes.length = 0;
     this.#hashEnds.length = 0;
-    const put = (hash: number) => void this.#hashes.push(hash);
     for (const { topic, sysFlag, properties } of messages) {
-      this.#hash.forEach(topic, sysFlag, properties, put);
+      this.#hash.forEach(topic, sysFlag, properties, this.#takeHash);
       this.#hashEnds.push(this.#hashes.length);
     }
     try {
@@ -113,7 +124,7 @@ export class Appending {
     }
   }
 
-  #encode(messages: readonly MessageToStore[]): AppendOutcome {
+  #encode(messages: readonly MessageToStore[], lightPlaces: PlacedMessages['places']): AppendOutcome {
     const turn = this.#flush.current();
     const storeTimestamp = this.#clock.now();
     const places: StoredPlace[] = [];
@@ -132,6 +143,17 @@ export class Appending {
         this.#queueOffsets.set(topic, queueId, queueOffset + 1);
         const tagsCode = entryTagsCode(topic, message.properties, storeTimestamp, this.#delayLevels);
         turn.entries.push({ topic, queueId, queueOffset, tagsCode, commitLogOffset, storeTimestamp, sizeBytes });
+        for (const light of lightPlaces?.[index] ?? []) {
+          this.#queueOffsets.set(light.topic, LIGHT_QUEUE_ID, light.queueOffset + 1);
+          turn.entries.push({
+            ...light,
+            queueId: LIGHT_QUEUE_ID,
+            tagsCode,
+            commitLogOffset,
+            storeTimestamp,
+            sizeBytes,
+          });
+        }
       }
       places.push({ commitLogOffset, queueId, queueOffset, sizeBytes, storeTimestamp });
     }

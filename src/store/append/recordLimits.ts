@@ -62,6 +62,14 @@ export function sizeOrRefusal(
   return sizeBytes;
 }
 
+/** Of a message in light queues the whole record counts (upstream: `CommitLog#asyncPutMessage`); undefined when it fits. */
+export function lightRefusal(sizeBytes: number, limits: RecordLimits): AppendRefusal | undefined {
+  if (sizeBytes <= limits.maxMessageSize) return undefined;
+  return illegal(
+    `the record is in %LMQ% queues and has ${sizeBytes} bytes; maxMessageSize is ${limits.maxMessageSize}`,
+  );
+}
+
 /** Why these messages cannot be stored as one batch; undefined when they can. */
 export function batchRefusal(messages: readonly MessageToStore[]): AppendRefusal | undefined {
   const [first] = messages;

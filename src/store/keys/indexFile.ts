@@ -12,13 +12,18 @@
  *
  * The newest file is written to: its slots are in memory, loaded page by page, and its newest entries wait in a tail.
  * Entries and header are written lazily; slots when the file is full or the store closes, because they can be rebuilt
- * from the entries. All other files are read through a block cache and never change.
+ * from the entries. All other files are read through a block cache and never change. What is read from the disk is
+ * compared with its checksum (`indexChecks.ts`); on a difference the file heals before anything of it is believed.
  */
+import { crc32 } from 'node:zlib';
 import { assert } from '../../base/assert.js';
 import { readInt64, writeInt64 } from '../../base/bytes.js';
+import { CorruptionError } from '../../base/errors.js';
 import type { CommitLogOffset, TimestampMillis } from '../../base/flavours.js';
 import type { FileHandles } from '../log/fileHandles.js';
 import type { BlockCache } from './blockCache.js';
+import { checkOf, type IndexChecks, storedForm } from './indexChecks.js';
+import type { IndexedKey } from './indexHealing.js';
 
 export const INDEX_HEADER_BYTES = 40;
 export const INDEX_SLOT_BYTES = 4;
@@ -55,6 +60,11 @@ export interface IndexSizes {
   maxIndexNum: number;
 }
 
+/** Pages of the slot table, each with a check of its own. */
+export function slotPagesOf(sizes: IndexSizes): number {
+  return Math.ceil(sizes.maxHashSlotNum / SLOTS_PER_PAGE);
+}
+
 export function indexFileBytes(sizes: IndexSizes): number {
   return INDEX_HEADER_BYTES + sizes.maxHashSlotNum * INDEX_SLOT_BYTES + sizes.maxIndexNum * INDEX_ENTRY_BYTES;
 }
@@ -75,7 +85,7 @@ export function decodeIndexHeader(source: Buffer): IndexHeader {
   };
 }
 
-function encodeIndexHeader(header: IndexHeader): Buffer {
+export function encodeIndexHeader(header: IndexHeader): Buffer {
   const bytes = Buffer.alloc(INDEX_HEADER_BYTES);
   writeInt64(bytes, header.beginTimestamp, 0);
   writeInt64(bytes, header.endTimestamp, 8);
@@ -110,6 +120,11 @@ export class IndexFile {
   #tailFirst: number;
   #isHeaderDirty = false;
   #nextSlotPage = 0;
+  readonly #checks: IndexChecks;
+  /** CRC-32 of the written entries of the block that the next entry written goes into. */
+  #openCrc: number | undefined;
+  /** A block or page differs from its check: heals the file, or throws. */
+  readonly #onDamage: (file: IndexFile) => void;
 
   constructor(parts: {
     path: string;
@@ -118,7 +133,11 @@ export class IndexFile {
     sizes: IndexSizes;
     handles: FileHandles;
     cache: BlockCache;
+    checks: IndexChecks;
+    onDamage: (file: IndexFile) => void;
   }) {
+    this.#checks = parts.checks;
+    this.#onDamage = parts.onDamage;
     this.path = parts.path;
     this.name = parts.name;
     this.header = parts.header;
@@ -127,6 +146,11 @@ export class IndexFile {
     this.#cache = parts.cache;
     this.#cacheKeys = parts.cache.reserveKeys();
     this.#tailFirst = parts.header.indexCount;
+  }
+
+  /** Another number whenever entries of this file may have changed, and different for each file. */
+  get contents(): number {
+    return this.#cacheKeys;
   }
 
   get isFull(): boolean {
@@ -149,12 +173,12 @@ export class IndexFile {
   /** Adds the next entry. The file must not be full. */
   put(keyHash: number, commitLogOffset: CommitLogOffset, storeTimestamp: TimestampMillis): void {
     const { header } = this;
-    const slots = this.#slots;
-    assert(slots && !this.isFull, 'entries go into a file that has room');
     const number = header.indexCount;
     const slot = keyHash % this.#sizes.maxHashSlotNum;
     const page = slot >>> 10;
     this.#needPage(page);
+    const slots = this.#slots;
+    assert(slots && !this.isFull, 'entries go into a file that has room');
     const head = slots[slot] ?? 0;
     const previous = head <= 0 || head >= number ? 0 : head;
     if (number === FIRST_ENTRY) {
@@ -199,10 +223,9 @@ export class IndexFile {
     const key = this.#cacheKeys + block;
     const cached = this.#cache.get(key);
     if (cached) return decodeIndexEntry(cached, at, into);
-    const bytes = Buffer.alloc(BLOCK_BYTES);
-    this.#handles.use(this.path).read(bytes, 0, BLOCK_BYTES, this.#entryPosition(block * ENTRIES_PER_BLOCK));
+    const bytes = this.#sound(() => this.#checkedBlock(block));
     // Only a block whose entries are all written is final.
-    if ((block + 1) * ENTRIES_PER_BLOCK <= this.#tailFirst) this.#cache.put(key, bytes);
+    if ((block + 1) * ENTRIES_PER_BLOCK <= this.#tailFirst) this.#cache.put(this.#cacheKeys + block, bytes);
     return decodeIndexEntry(bytes, at, into);
   }
 
@@ -212,12 +235,84 @@ export class IndexFile {
     const file = this.#handles.use(this.path);
     const count = this.header.indexCount - this.#tailFirst;
     // The header first: a broker that finds this file after a crash sees an end time past its checkpoint and rebuilds it.
-    file.write(encodeIndexHeader(this.header), 0, INDEX_HEADER_BYTES, 0);
+    const header = encodeIndexHeader(this.header);
+    file.write(header, 0, INDEX_HEADER_BYTES, 0);
+    this.#checks.writeHead(header);
     if (this.#tail && count > 0) {
-      file.write(this.#tail, 0, count * INDEX_ENTRY_BYTES, this.#entryPosition(this.#tailFirst));
+      const before = this.#crcOfOpenBlock();
+      this.#handles
+        .use(this.path)
+        .write(this.#tail, 0, count * INDEX_ENTRY_BYTES, this.#entryPosition(this.#tailFirst));
+      this.#openCrc = this.#writeChecks(this.#tail, count, before);
       this.#tailFirst = this.header.indexCount;
     }
     this.#isHeaderDirty = false;
+  }
+
+  /** Checks of the blocks that the tail's entries lie in; returns the CRC of the last one if it is still open. */
+  #writeChecks(tail: Buffer, count: number, crcBefore: number): number | undefined {
+    const firstBlock = Math.floor(this.#tailFirst / ENTRIES_PER_BLOCK);
+    const checks: number[] = [];
+    let crc: number | undefined = crcBefore;
+    for (let done = 0; done < count; ) {
+      const room = ENTRIES_PER_BLOCK - ((this.#tailFirst + done) % ENTRIES_PER_BLOCK);
+      const taken = Math.min(room, count - done);
+      const bytes = tail.subarray(done * INDEX_ENTRY_BYTES, (done + taken) * INDEX_ENTRY_BYTES);
+      const sum: number = crc32(bytes, crc ?? 0);
+      checks.push(storedForm(sum));
+      crc = taken === room ? undefined : sum;
+      done += taken;
+    }
+    this.#checks.writeEntryChecks(firstBlock, checks);
+    return crc;
+  }
+
+  #crcOfOpenBlock(): number {
+    if (this.#openCrc !== undefined) return this.#openCrc;
+    const block = Math.floor(this.#tailFirst / ENTRIES_PER_BLOCK);
+    const first = Math.max(FIRST_ENTRY, block * ENTRIES_PER_BLOCK);
+    if (this.#tailFirst <= first) return 0;
+    const bytes = this.#sound(() => this.#checkedBlock(block));
+    return crc32(this.#checkedPart(block, bytes));
+  }
+
+  /** What `read` gives; when it finds the file damaged, after healing. */
+  #sound(read: () => Buffer | undefined): Buffer {
+    const bytes = read();
+    if (bytes) return bytes;
+    this.#onDamage(this);
+    const healed = read();
+    if (healed) return healed;
+    throw new CorruptionError(
+      `index file ${this.path} is damaged: stop the store, it is built anew at the next start`,
+      {
+        file: this.path,
+        offset: 0,
+      },
+    );
+  }
+
+  /** A block of entries as it is on disk; undefined when it differs from its check. */
+  #checkedBlock(block: number): Buffer | undefined {
+    const bytes = Buffer.alloc(BLOCK_BYTES);
+    this.#handles.use(this.path).read(bytes, 0, BLOCK_BYTES, this.#entryPosition(block * ENTRIES_PER_BLOCK));
+    return checkOf(this.#checkedPart(block, bytes)) === this.#checks.entryCheck(block) ? bytes : undefined;
+  }
+
+  /** The entries of a block that are written, without entry 0. */
+  #checkedPart(block: number, bytes: Buffer): Buffer {
+    const first = block * ENTRIES_PER_BLOCK;
+    const end = Math.min(ENTRIES_PER_BLOCK, this.#tailFirst - first);
+    return bytes.subarray((first === 0 ? FIRST_ENTRY : 0) * INDEX_ENTRY_BYTES, end * INDEX_ENTRY_BYTES);
+  }
+
+  /** Do the checks beside the file belong to it, as far as can be seen without reading it? */
+  hasChecks(withHeader: boolean): boolean {
+    return this.#checks.belongTo(withHeader ? encodeIndexHeader(this.header) : undefined);
+  }
+
+  removeChecks(): void {
+    this.#checks.remove();
   }
 
   /** Writes up to `pageCount` changed pages of the slot table; true when none is left. */
@@ -237,6 +332,7 @@ export class IndexFile {
       for (let index = 0; index < count; index += 1) bytes.writeInt32BE(slots[first + index] ?? 0, index * 4);
       const position = INDEX_HEADER_BYTES + first * INDEX_SLOT_BYTES;
       this.#handles.use(this.path).write(bytes, 0, count * INDEX_SLOT_BYTES, position);
+      this.#checks.writeSlotCheck(page, checkOf(bytes.subarray(0, count * INDEX_SLOT_BYTES)));
       pages[page] = PAGE.CLEAN;
     }
     this.#nextSlotPage = 0;
@@ -291,45 +387,119 @@ export class IndexFile {
     return header;
   }
 
-  /** Rebuilds the slot table from the entries; what the file's own slots say does not count. */
-  rebuildSlots(): void {
-    const slots = new Int32Array(this.#sizes.maxHashSlotNum);
+  /**
+   * Takes a file of unknown origin: rebuilds the slot table from the entries, and makes the checks. False when an entry
+   * is chained to another one than the entry before it in its slot.
+   */
+  adoptEntries(): boolean {
+    this.#checks.create();
+    const table = this.#newTable();
     const entry: IndexEntry = { keyHash: 0, commitLogOffset: 0, timeDiffSeconds: 0, previous: 0 };
-    let used = 0;
-    this.forEachStored((number, bytes, at) => {
-      decodeIndexEntry(bytes, at, entry);
-      const slot = entry.keyHash % slots.length;
-      if (slots[slot] === 0) used += 1;
-      slots[slot] = number;
-      return true;
-    });
-    this.#slots = slots;
-    this.#pages = new Uint8Array(Math.ceil(slots.length / SLOTS_PER_PAGE)).fill(PAGE.DIRTY);
-    this.#nextSlotPage = 0;
-    this.header.hashSlotCount = used;
-    this.#isHeaderDirty = true;
+    let isChained = true;
+    for (let block = 0; block * ENTRIES_PER_BLOCK < this.#tailFirst; block += 1) {
+      const bytes = this.#readBlock(block);
+      this.#forEachIn(block, (number, at) => {
+        decodeIndexEntry(bytes, at, entry);
+        if (entry.keyHash < 0 || entry.previous !== table.head(entry.keyHash)) isChained = false;
+        table.put(entry.keyHash, number);
+      });
+      if (block > 0 || this.#tailFirst > FIRST_ENTRY) {
+        this.#checks.writeEntryChecks(block, [checkOf(this.#checkedPart(block, bytes))]);
+      }
+    }
+    this.#takeTable(table);
+    this.#checks.writeHead(encodeIndexHeader(this.header));
+    return isChained;
   }
 
-  /** Reads the entries on disk in order, in large blocks; stops when `visit` says false. */
-  forEachStored(visit: (number: number, bytes: Buffer, at: number) => boolean): void {
-    const perRead = 16 * ENTRIES_PER_BLOCK;
-    const bytes = Buffer.allocUnsafe(perRead * INDEX_ENTRY_BYTES);
-    for (let first = FIRST_ENTRY; first < this.#tailFirst; first += perRead) {
-      const count = Math.min(perRead, this.#tailFirst - first);
-      bytes.fill(0);
-      this.#handles.use(this.path).read(bytes, 0, count * INDEX_ENTRY_BYTES, this.#entryPosition(first));
-      for (let index = 0; index < count; index += 1) {
-        if (!visit(first + index, bytes, index * INDEX_ENTRY_BYTES)) return;
+  /**
+   * Compares every block of entries with its check, makes those again that differ, and rebuilds the slot table from the
+   * entries: what the file's own slots say does not count. `keysOf` tells the keys of the entries [first, first + count).
+   * Returns how many blocks were made again; undefined when `keysOf` could not tell.
+   */
+  heal(keysOf: (first: number, count: number) => readonly IndexedKey[] | undefined): number | undefined {
+    this.#cacheKeys = this.#cache.reserveKeys();
+    this.#openCrc = undefined;
+    const table = this.#newTable();
+    const blockCount = Math.ceil(this.#tailFirst / ENTRIES_PER_BLOCK);
+    let healedCount = 0;
+    for (let block = 0; block < blockCount; block += 1) {
+      const bytes = this.#tailFirst > FIRST_ENTRY ? this.#checkedBlock(block) : this.#readBlock(block);
+      if (!bytes) {
+        let end = block + 1;
+        while (end < blockCount && !this.#checkedBlock(end)) end += 1;
+        const first = Math.max(FIRST_ENTRY, block * ENTRIES_PER_BLOCK);
+        const keys = keysOf(first, Math.min(end * ENTRIES_PER_BLOCK, this.#tailFirst) - first);
+        if (!keys) return undefined;
+        this.#makeAgain(first, keys, table);
+        healedCount += end - block;
+        block = end - 1;
+        continue;
       }
+      this.#forEachIn(block, (number, at) => table.put(bytes.readInt32BE(at), number));
+    }
+    const tail = this.#tail;
+    for (let number = this.#tailFirst; tail && number < this.header.indexCount; number += 1) {
+      table.put(tail.readInt32BE((number - this.#tailFirst) * INDEX_ENTRY_BYTES), number);
+    }
+    this.#takeTable(table);
+    return healedCount;
+  }
+
+  /** Writes entries in place of damaged ones, chained as they were. */
+  #makeAgain(first: number, keys: readonly IndexedKey[], table: SlotTable): void {
+    const bytes = Buffer.alloc(keys.length * INDEX_ENTRY_BYTES);
+    for (const [index, { keyHash, commitLogOffset, storeTimestamp }] of keys.entries()) {
+      const at = index * INDEX_ENTRY_BYTES;
+      bytes.writeInt32BE(keyHash, at);
+      writeInt64(bytes, commitLogOffset, at + 4);
+      bytes.writeInt32BE(secondsBetween(this.header.beginTimestamp, storeTimestamp), at + 12);
+      bytes.writeInt32BE(table.head(keyHash), at + 16);
+      table.put(keyHash, first + index);
+    }
+    this.#handles.use(this.path).write(bytes, 0, bytes.length, this.#entryPosition(first));
+    const lastBlock = Math.floor((first + keys.length - 1) / ENTRIES_PER_BLOCK);
+    for (let block = Math.floor(first / ENTRIES_PER_BLOCK); block <= lastBlock; block += 1) {
+      this.#checks.writeEntryChecks(block, [checkOf(this.#checkedPart(block, this.#readBlock(block)))]);
     }
   }
 
-  sync(): Promise<void> {
-    return this.#handles.sync(this.path);
+  #newTable(): SlotTable {
+    return new SlotTable(this.#sizes.maxHashSlotNum);
+  }
+
+  #takeTable({ slots, usedCount }: SlotTable): void {
+    this.#slots = slots;
+    this.#pages = new Uint8Array(slotPagesOf(this.#sizes)).fill(PAGE.DIRTY);
+    this.#nextSlotPage = 0;
+    this.header.hashSlotCount = usedCount;
+    this.#isHeaderDirty = true;
+    this.#openCrc = undefined;
+  }
+
+  #readBlock(block: number): Buffer {
+    const bytes = Buffer.alloc(BLOCK_BYTES);
+    this.#handles.use(this.path).read(bytes, 0, BLOCK_BYTES, this.#entryPosition(block * ENTRIES_PER_BLOCK));
+    return bytes;
+  }
+
+  /** The entries of a block that are on disk. */
+  #forEachIn(block: number, visit: (number: number, at: number) => void): void {
+    const start = block * ENTRIES_PER_BLOCK;
+    const end = Math.min(start + ENTRIES_PER_BLOCK, this.#tailFirst);
+    for (let number = Math.max(FIRST_ENTRY, start); number < end; number += 1) {
+      visit(number, (number - start) * INDEX_ENTRY_BYTES);
+    }
+  }
+
+  async sync(): Promise<void> {
+    await this.#handles.sync(this.path);
+    await this.#checks.sync();
   }
 
   syncNow(): void {
     this.#handles.syncNow(this.path);
+    this.#checks.syncNow();
   }
 
   /**
@@ -366,6 +536,10 @@ export class IndexFile {
     this.#tailFirst = this.header.indexCount;
     this.#tail = undefined;
     this.#cacheKeys = this.#cache.reserveKeys();
+    this.#openCrc = undefined;
+    const block = Math.floor(this.#tailFirst / ENTRIES_PER_BLOCK);
+    const part = this.#checkedPart(block, this.#readBlock(block));
+    this.#checks.writeEntryChecks(block, [part.length === 0 ? 0 : checkOf(part)]);
   }
 
   #entryPosition(number: number): number {
@@ -379,20 +553,50 @@ export class IndexFile {
     const first = page * SLOTS_PER_PAGE;
     const count = Math.min(SLOTS_PER_PAGE, slots.length - first);
     const bytes = this.#readSlots(page, count);
+    // The whole table is another one when it had to heal.
+    if (this.#slots !== slots) return;
     for (let index = 0; index < count; index += 1) slots[first + index] = bytes.readInt32BE(index * INDEX_SLOT_BYTES);
     pages[page] = PAGE.CLEAN;
   }
 
   #slotPage(page: number): Buffer {
     const key = this.#cacheKeys + SLOT_PAGE_KEYS + page;
-    return this.#cache.get(key) ?? this.#cache.put(key, this.#readSlots(page, SLOTS_PER_PAGE));
+    const cached = this.#cache.get(key);
+    if (cached) return cached;
+    const count = Math.min(SLOTS_PER_PAGE, this.#sizes.maxHashSlotNum - page * SLOTS_PER_PAGE);
+    const bytes = this.#readSlots(page, count);
+    return this.#cache.put(this.#cacheKeys + SLOT_PAGE_KEYS + page, bytes);
   }
 
   #readSlots(page: number, count: number): Buffer {
-    const bytes = Buffer.alloc(count * INDEX_SLOT_BYTES);
-    const position = INDEX_HEADER_BYTES + page * SLOTS_PER_PAGE * INDEX_SLOT_BYTES;
-    this.#handles.use(this.path).read(bytes, 0, bytes.length, position);
-    return bytes;
+    return this.#sound(() => {
+      const bytes = Buffer.alloc(count * INDEX_SLOT_BYTES);
+      const position = INDEX_HEADER_BYTES + page * SLOTS_PER_PAGE * INDEX_SLOT_BYTES;
+      this.#handles.use(this.path).read(bytes, 0, bytes.length, position);
+      const check = this.#checks.slotCheck(page);
+      const isRight = check === 0 ? bytes.every((byte) => byte === 0) : checkOf(bytes) === check;
+      return isRight ? bytes : undefined;
+    });
+  }
+}
+
+/** A slot table that grows from the entries. */
+class SlotTable {
+  readonly slots: Int32Array;
+  usedCount = 0;
+
+  constructor(slotCount: number) {
+    this.slots = new Int32Array(slotCount);
+  }
+
+  head(keyHash: number): number {
+    return this.slots[keyHash % this.slots.length] ?? 0;
+  }
+
+  put(keyHash: number, number: number): void {
+    const slot = keyHash % this.slots.length;
+    if (this.slots[slot] === 0) this.usedCount += 1;
+    this.slots[slot] = number;
   }
 }
 

@@ -4,12 +4,13 @@
  *     topic#UNIQ_KEY      topic#part for each part of KEYS      topic#T#TAGS
  *
  * in this order. The hash is the absolute value of Java's string hash, 0 where that overflows. Events (records with a
- * version) get no tag entry: it would chain millions of entries into one slot.
+ * version) get no tag entry: it would chain millions of entries into one slot. The hashes in FL_LOST come first.
  */
 import { javaHash } from '../../protocol/javaHash.js';
 import { SYS_FLAG } from '../../protocol/message.js';
 import type { MessageProperties } from '../../protocol/messageProperties.js';
 import { EVENT_PROPERTY, PROPERTY } from '../../protocol/messageProperties.js';
+import { lostKeysOf } from '../../protocol/removedMessage.js';
 
 const TAG_PREFIX = 'T#';
 const PREFIXES_MAX = 65_536;
@@ -36,7 +37,15 @@ export class IndexHash {
   }
 
   /** Calls `put` for the hash of each key of a record, in upstream's order. */
-  forEach(topic: string, sysFlag: number, properties: MessageProperties, put: (hash: number) => void): void {
+  forEach(
+    topic: string,
+    sysFlag: number,
+    properties: MessageProperties,
+    put: (hash: number) => void,
+    withEventTags = false,
+  ): void {
+    // What a repair put in the place of lost records is found under their keys.
+    if (properties[EVENT_PROPERTY.LOST_KEYS] !== undefined) lostKeysOf(properties).forEach(put);
     if ((sysFlag & SYS_FLAG.TRANSACTION_MASK) === SYS_FLAG.TRANSACTION_ROLLBACK) return;
     const uniqKey = properties[PROPERTY.UNIQ_KEY];
     if (uniqKey) put(this.of(topic, uniqKey));
@@ -46,7 +55,8 @@ export class IndexHash {
       else for (const key of keys.split(' ')) if (key !== '') put(this.of(topic, key));
     }
     const tags = properties[PROPERTY.TAGS];
-    if (tags && properties[EVENT_PROPERTY.STREAM_VERSION] === undefined) put(this.ofTag(topic, tags));
+    if (tags && (withEventTags || properties[EVENT_PROPERTY.STREAM_VERSION] === undefined))
+      put(this.ofTag(topic, tags));
   }
 
   #prefix(topic: string): number {

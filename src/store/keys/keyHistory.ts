@@ -9,6 +9,7 @@ import type { CommitLogOffset, StreamVersion } from '../../base/flavours.js';
 import type { CommitLog } from '../log/commitLog.js';
 import type { RecordKeys } from '../log/recordView.js';
 import { recordKeys } from '../log/recordView.js';
+import { REMOVED_TOPIC } from '../log/removedRecord.js';
 import type { IndexHash } from './indexHash.js';
 import type { KeyIndex } from './keyIndex.js';
 
@@ -21,6 +22,8 @@ const KEYS_MAX = 200_000;
 export interface StreamHead {
   version: StreamVersion;
   commitLogOffset: CommitLogOffset;
+  /** A repair removed what was there, and its version is not known: nobody can say how the stream goes on. */
+  isLost?: true;
 }
 
 /** What is known of one key: the newest record that... */
@@ -38,13 +41,20 @@ interface History {
   readUpTo: CommitLogOffset;
   walkedDownTo: CommitLogOffset;
   facts: Map<string, KeyFacts>;
+  /** The newest record that stands for lost ones with a key of this hash, by topic; '' for any topic. */
+  lostAt: Map<string, CommitLogOffset>;
 }
 
-/** One question: what to take from a record, and from a kept history. Undefined goes on looking. */
+/**
+ * One question: what to take from a record, and from a kept history. Undefined goes on looking. `isLost`, `lostAt`: the
+ * record there stands for a lost one that may have had the key.
+ */
 interface Question<Answer> {
-  ofRecord(record: RecordKeys): Answer | undefined;
-  ofFacts(facts: KeyFacts): Answer | undefined;
+  ofRecord(record: RecordKeys, isLost: boolean): Answer | undefined;
+  ofFacts(facts: KeyFacts, lostAt: CommitLogOffset): Answer | undefined;
 }
+
+const NOTHING_KNOWN: KeyFacts = {};
 
 export class KeyHistory {
   readonly #keyIndex: KeyIndex;
@@ -70,16 +80,16 @@ export class KeyHistory {
   /** The newest record at or after `downTo` that carries the key in any place of its KEYS. */
   newestCarrying(topic: string, key: string, downTo: CommitLogOffset): CommitLogOffset | undefined {
     return this.#find(topic, key, downTo, {
-      ofRecord: (record) => (record.keys.includes(key) ? record.commitLogOffset : undefined),
-      ofFacts: (facts) => facts.carrying,
+      ofRecord: (record, isLost) => (isLost || record.keys.includes(key) ? record.commitLogOffset : undefined),
+      ofFacts: ({ carrying = -1 }, lostAt) => (carrying < 0 && lostAt < 0 ? undefined : Math.max(carrying, lostAt)),
     });
   }
 
   /** The newest event of a stream: whose first key it is. */
   head(topic: string, stream: string): StreamHead | undefined {
     return this.#find(topic, stream, 0, {
-      ofRecord: (record) => headOf(record, stream),
-      ofFacts: (facts) => facts.head,
+      ofRecord: (record, isLost) => (isLost ? lostHead(record.commitLogOffset) : headOf(record, stream)),
+      ofFacts: ({ head }, lostAt) => (lostAt > (head?.commitLogOffset ?? -1) ? lostHead(lostAt) : head),
     });
   }
 
@@ -105,7 +115,8 @@ export class KeyHistory {
     let others = 0;
     this.#keyIndex.visit(hash, downTo, (commitLogOffset) => {
       const record = this.#read(commitLogOffset);
-      if (record && record.topic === topic) answer = question.ofRecord(record);
+      const isLost = record !== undefined && isLostUnder(record, topic, hash);
+      if (record && (isLost || record.topic === topic)) answer = question.ofRecord(record, isLost);
       if (answer !== undefined) return true;
       others += 1;
       return others > KEPT_AFTER_RECORDS;
@@ -113,7 +124,7 @@ export class KeyHistory {
     if (answer !== undefined || others <= KEPT_AFTER_RECORDS) return answer;
     this.#makeRoom();
     const end = this.#commitLog.appendedEnd;
-    this.#histories.set(hash, { readUpTo: end, walkedDownTo: end, facts: new Map() });
+    this.#histories.set(hash, { readUpTo: end, walkedDownTo: end, facts: new Map(), lostAt: new Map() });
     return this.#ask(hash, topic, key, downTo, question);
   }
 
@@ -128,16 +139,18 @@ export class KeyHistory {
     if (!history) return undefined;
     this.#readNew(hash, history);
     const name = `${topic}#${key}`;
-    const known = history.facts.get(name);
-    let answer = known && question.ofFacts(known);
+    const answerOf = () => {
+      const lostAt = Math.max(history.lostAt.get(topic) ?? -1, history.lostAt.get('') ?? -1);
+      return question.ofFacts(history.facts.get(name) ?? NOTHING_KNOWN, lostAt);
+    };
+    let answer = answerOf();
     if (answer !== undefined || history.walkedDownTo <= downTo) return answer;
     let walked = downTo;
     this.#keyIndex.visit(hash, downTo, (commitLogOffset) => {
       if (commitLogOffset >= history.walkedDownTo) return false;
       const record = this.#read(commitLogOffset);
       if (record) this.#learn(hash, history, record, false);
-      const facts = history.facts.get(name);
-      answer = facts && question.ofFacts(facts);
+      answer = answerOf();
       if (answer !== undefined) walked = commitLogOffset;
       return answer !== undefined;
     });
@@ -173,6 +186,10 @@ export class KeyHistory {
       }
       return facts;
     };
+    if (record.lostHashes.includes(hash)) {
+      const topic = isFiller(record) ? '' : record.topic;
+      if (isNewer || !history.lostAt.has(topic)) history.lostAt.set(topic, record.commitLogOffset);
+    }
     for (const key of record.keys) {
       const facts = of(key);
       if (facts && (isNewer || facts.carrying === undefined)) facts.carrying = record.commitLogOffset;
@@ -196,6 +213,19 @@ export class KeyHistory {
   #makeRoom(): void {
     if (this.#histories.size >= HISTORIES_MAX || this.#keyCount >= KEYS_MAX) this.forgetAll();
   }
+}
+
+function isFiller({ topic }: RecordKeys): boolean {
+  return REMOVED_TOPIC.startsWith(topic);
+}
+
+/** Does it stand for a record that may have had a key of this hash, in this topic? */
+function isLostUnder(record: RecordKeys, topic: string, hash: number): boolean {
+  return record.lostHashes.includes(hash) && (record.topic === topic || isFiller(record));
+}
+
+function lostHead(commitLogOffset: CommitLogOffset): StreamHead {
+  return { version: 0, commitLogOffset, isLost: true };
 }
 
 function headOf(record: RecordKeys, stream: string): StreamHead | undefined {

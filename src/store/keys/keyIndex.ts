@@ -7,12 +7,14 @@
  */
 import { assert } from '../../base/assert.js';
 import type { Clock } from '../../base/clock.js';
+import { isFoldlogError } from '../../base/errors.js';
 import type { Files } from '../../base/files.js';
-import { joinPath } from '../../base/files.js';
+import { joinPath, parentOf } from '../../base/files.js';
 import type { CommitLogOffset, TimestampMillis } from '../../base/flavours.js';
 import type { Logger } from '../../base/logger.js';
 import type { FileHandles } from '../log/fileHandles.js';
 import { BlockCache } from './blockCache.js';
+import { checksName, IndexChecks, isChecksName } from './indexChecks.js';
 import type { IndexEntry, IndexHeader, IndexSizes } from './indexFile.js';
 import {
   decodeIndexHeader,
@@ -21,7 +23,10 @@ import {
   INDEX_HEADER_BYTES,
   IndexFile,
   indexFileBytes,
+  slotPagesOf,
 } from './indexFile.js';
+import type { IndexHealing, Surroundings } from './indexHealing.js';
+import { SlotChains } from './slotChains.js';
 
 /** 4 KiB blocks: 8 MiB in all. */
 const CACHE_BLOCKS = 2048;
@@ -34,6 +39,8 @@ export interface IndexMark {
   file: string;
   header: IndexHeader;
   position: CommitLogOffset;
+  /** The files before it, and where each ends in the log. */
+  older?: { file: string; endPhyOffset: CommitLogOffset }[];
 }
 
 export class KeyIndex {
@@ -42,8 +49,11 @@ export class KeyIndex {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #directory: string;
+  readonly #checksDirectory: string;
+  readonly #healing: IndexHealing;
   readonly #sizes: IndexSizes;
   readonly #cache = new BlockCache(CACHE_BLOCKS);
+  readonly #slotChains = new SlotChains();
   readonly #index: IndexFile[] = [];
   readonly #finishing: IndexFile[] = [];
   /** Files created ahead of the append that will fill them, so that no append fails half-way. */
@@ -52,6 +62,8 @@ export class KeyIndex {
   readonly #odd: string[] = [];
   #lastFinishedEndTimestamp: TimestampMillis | undefined;
   #hasNewName = false;
+  /** Is there damage that the log could not heal? The next start builds the index anew. */
+  #isBroken = false;
 
   constructor(parts: {
     files: Files;
@@ -59,6 +71,9 @@ export class KeyIndex {
     clock: Clock;
     logger: Logger;
     directory: string;
+    /** Where the checksums of the files lie. */
+    checksDirectory: string;
+    healing: IndexHealing;
     sizes: IndexSizes;
   }) {
     this.#files = parts.files;
@@ -66,6 +81,8 @@ export class KeyIndex {
     this.#clock = parts.clock;
     this.#logger = parts.logger;
     this.#directory = parts.directory;
+    this.#checksDirectory = parts.checksDirectory;
+    this.#healing = parts.healing;
     this.#sizes = parts.sizes;
   }
 
@@ -91,9 +108,21 @@ export class KeyIndex {
         this.#logger.warn({ file: path }, 'a file in the index directory has no number as its name and is skipped');
         continue;
       }
-      if (this.#files.stat(path)?.sizeBytes !== indexFileBytes(this.#sizes)) this.#odd.push(name);
-      else this.#index.push(this.#file(name, this.#readHeader(path)));
+      const isWhole = this.#files.stat(path)?.sizeBytes === indexFileBytes(this.#sizes);
+      const header = isWhole ? this.#readHeader(path) : undefined;
+      if (header) this.#index.push(this.#file(name, header));
+      else this.#odd.push(name);
     }
+  }
+
+  /** Has every file its checks, and the header they were made with? */
+  get isChecked(): boolean {
+    return this.#index.every((file) => file.hasChecks(true));
+  }
+
+  /** Has the index damage that only the next start can heal? It must not be believed then. */
+  get isBroken(): boolean {
+    return this.#isBroken;
   }
 
   get hasOddFiles(): boolean {
@@ -127,17 +156,17 @@ export class KeyIndex {
       const file = this.#index[at];
       if (!file || file.header.indexCount === FIRST_ENTRY) continue;
       if (file.header.endPhyOffset < downTo) return;
-      for (let number = file.slotHead(keyHash); number > 0; ) {
+      const slot = keyHash % this.#sizes.maxHashSlotNum;
+      for (let number = this.#slotChains.newest(file, slot, keyHash, downTo); number > 0; ) {
         file.readEntry(number, entry);
         // Entries are in log order: everything further back, in older files too, lies lower.
         if (entry.commitLogOffset < downTo) return;
         const { commitLogOffset, previous } = entry;
-        if (entry.keyHash === keyHash && commitLogOffset !== last) {
+        if (commitLogOffset !== last) {
           last = commitLogOffset;
           if (visit(commitLogOffset)) return;
         }
-        if (previous <= 0 || previous >= number) break;
-        number = previous;
+        number = this.#slotChains.older(file, slot, keyHash, downTo, { number, previous });
       }
     }
   }
@@ -177,11 +206,15 @@ export class KeyIndex {
    */
   mark(writtenEnd: CommitLogOffset): IndexMark | undefined {
     const finishing = this.#finishing[0];
-    const file = finishing ?? this.#index.at(-1);
-    if (!file) return undefined;
     const position = finishing ? Math.min(finishing.header.endPhyOffset, writtenEnd) : writtenEnd;
+    // A file that is finished may end beyond the position: what is appended and not yet visible is in it.
+    const file = this.#index.find(({ header }) => header.endPhyOffset >= position) ?? this.#index.at(-1);
+    if (!file || this.#isBroken) return undefined;
     // Counted now: after a crash the entries beyond may be anything.
-    return { file: file.name, header: file.headerBelow(position), position };
+    const older = this.#index
+      .slice(0, this.#index.indexOf(file))
+      .map(({ name, header }) => ({ file: name, endPhyOffset: header.endPhyOffset }));
+    return { file: file.name, header: file.headerBelow(position), position, older };
   }
 
   /** Everything to disk, slots included; for the stop. */
@@ -198,6 +231,7 @@ export class KeyIndex {
 
   /** Forgets the entries of records at or after the position. Files that are empty then are removed. */
   dropFrom(commitLogOffset: CommitLogOffset): void {
+    this.#slotChains.forgetAll();
     for (let at = this.#index.length - 1; at >= 0; at -= 1) {
       const file = this.#index[at];
       if (!file || (file.header.indexCount > FIRST_ENTRY && file.header.endPhyOffset < commitLogOffset)) return;
@@ -210,13 +244,32 @@ export class KeyIndex {
     }
   }
 
+  /**
+   * Removes the oldest files, never the last, as long as all their records lie below the log's start (upstream:
+   * `IndexService#deleteExpiredFile`). A file whose slots are still to be written stays. Throws system errors. Returns
+   * how many went.
+   */
+  removeBefore(minCommitLogOffset: CommitLogOffset): number {
+    let removedCount = 0;
+    for (let file = this.#index[0]; file && this.#index.length > 1; file = this.#index[0]) {
+      if (file.header.endPhyOffset >= minCommitLogOffset || this.#finishing.includes(file)) break;
+      this.#removeFile(file);
+      this.#index.shift();
+      removedCount += 1;
+    }
+    if (removedCount > 0) this.#syncNames();
+    return removedCount;
+  }
+
   /** Removes every file: the index is built anew. */
   clear(): void {
+    this.#slotChains.forgetAll();
     for (const name of this.#files.list(this.#directory)) {
       if (!/^\d+$/.test(name)) continue;
       this.#handles.close(joinPath(this.#directory, name));
       this.#files.remove(joinPath(this.#directory, name));
     }
+    for (const name of this.#files.list(this.#checksDirectory)) if (isChecksName(name)) this.#removeChecks(name);
     this.#index.length = 0;
     this.#finishing.length = 0;
     this.#prepared.length = 0;
@@ -226,16 +279,20 @@ export class KeyIndex {
 
   /**
    * Goes back to a durable mark: files before the named one are whole, of it the marked entries are, everything after
-   * is removed. False when the files do not fit the mark.
+   * is removed. Only after {@link canRestore}. False when the log does not tell what damaged entries were.
    */
   restore(mark: IndexMark): boolean {
     const at = this.#index.findIndex((file) => file.name === mark.file);
-    if (at < 0 || this.#odd.some((name) => name < mark.file)) return false;
-    for (const name of this.#odd.splice(0)) this.#files.remove(joinPath(this.#directory, name));
+    if (at < 0) return false;
+    for (const name of this.#odd.splice(0)) {
+      this.#files.remove(joinPath(this.#directory, name));
+      this.#removeChecks(checksName(name));
+    }
     for (const file of this.#index.slice(at + 1)) this.#remove(file);
     const file = this.#file(mark.file, { ...mark.header });
     this.#index[at] = file;
-    file.rebuildSlots();
+    const healedCount = file.heal((first, count) => this.#keysOf(file, first, count));
+    if (healedCount === undefined) return false;
     const newest = this.#index.at(-1);
     if (newest?.isFull) {
       newest.openForWriting(false);
@@ -244,15 +301,80 @@ export class KeyIndex {
     return true;
   }
 
-  /** Checks the slots of every file against its entries and sets those right that differ. */
-  rebuildSlots(): void {
+  /** Do the files fit the mark, as far as can be seen without reading them? */
+  canRestore(mark: IndexMark, minCommitLogOffset: CommitLogOffset): boolean {
+    const at = this.#index.findIndex((file) => file.name === mark.file);
+    // Retention removes files whose records are all gone from the log.
+    const isMissing = mark.older?.some(
+      ({ file, endPhyOffset }) =>
+        endPhyOffset >= minCommitLogOffset && !this.#index.slice(0, at).some(({ name }) => name === file),
+    );
+    if (at < 0 || isMissing !== false || this.#odd.some((name) => name < mark.file)) return false;
+    return this.#index.slice(0, at + 1).every((file, index) => file.hasChecks(index < at));
+  }
+
+  /**
+   * Takes the files that another program left, or whose checks are lost: slots and checks are made from the entries.
+   * False when entries are chained wrongly. Whether the entries are those of the log is for others to find out.
+   */
+  adoptFiles(): boolean {
+    let isChained = true;
+    const known = new Set(this.#index.map(({ name }) => checksName(name)));
+    for (const name of this.#files.list(this.#checksDirectory)) {
+      if (isChecksName(name) && !known.has(name)) this.#removeChecks(name);
+    }
     for (const file of this.#index) {
-      file.rebuildSlots();
+      if (!file.adoptEntries()) isChained = false;
       if (file !== this.#index.at(-1)) {
         this.#writeWhole(file);
         file.release();
       }
     }
+    return isChained;
+  }
+
+  /** A file differs from its checks: it is set right from the log before anything of it is believed. */
+  #heal(file: IndexFile): void {
+    const healedCount = file.heal((first, count) => this.#keysOf(file, first, count));
+    if (healedCount === undefined) {
+      this.#isBroken = true;
+      this.#logger.error({ file: file.path }, 'an index file is damaged and the log does not tell what was in it');
+      return;
+    }
+    this.#writeWhole(file);
+    if (file !== this.#index.at(-1) && !this.#finishing.includes(file)) file.release();
+    this.#logger.warn({ file: file.path, entryBlocks: healedCount }, 'an index file was damaged and was set right');
+  }
+
+  #keysOf(file: IndexFile, first: number, count: number) {
+    const after = first + count < file.header.indexCount ? file.readEntry(first + count, emptyEntry()) : undefined;
+    const { beginPhyOffset, endPhyOffset } = file.header;
+    const lost: Surroundings = {
+      count,
+      before: this.#entriesBefore(file, first),
+      after,
+      from: beginPhyOffset,
+      upTo: after?.commitLogOffset ?? endPhyOffset,
+    };
+    return this.#healing.keysOf(lost);
+  }
+
+  /** The record of the last entry before one, and how many entries in a row belong to it, older files included. */
+  #entriesBefore(file: IndexFile, number: number): Surroundings['before'] {
+    const entry = emptyEntry();
+    let before: { commitLogOffset: CommitLogOffset; entries: number } | undefined;
+    let next = number - 1;
+    for (let at = this.#index.indexOf(file); at >= 0; at -= 1) {
+      const current = this.#index[at];
+      for (; current && next >= FIRST_ENTRY; next -= 1) {
+        current.readEntry(next, entry);
+        before ??= { commitLogOffset: entry.commitLogOffset, entries: 0 };
+        if (entry.commitLogOffset !== before.commitLogOffset) return before;
+        before.entries += 1;
+      }
+      next = (this.#index[at - 1]?.header.indexCount ?? FIRST_ENTRY) - 1;
+    }
+    return before;
   }
 
   #roll(full: IndexFile | undefined): IndexFile {
@@ -281,6 +403,7 @@ export class KeyIndex {
     } finally {
       opened.close();
     }
+    this.#checksOf(name).create();
     this.#hasNewName = true;
     const file = this.#file(name, emptyIndexHeader());
     file.openForWriting(true);
@@ -308,21 +431,47 @@ export class KeyIndex {
   #removeFile(file: IndexFile): void {
     this.#handles.close(file.path);
     this.#files.remove(file.path);
+    file.removeChecks();
     this.#hasNewName = true;
+  }
+
+  #removeChecks(name: string): void {
+    const path = joinPath(this.#checksDirectory, name);
+    this.#handles.close(path);
+    this.#files.remove(path);
   }
 
   #syncNames(): void {
     if (!this.#hasNewName || !this.#files.stat(this.#directory)) return;
     this.#files.syncDirectory(this.#directory);
+    this.#files.syncDirectory(parentOf(this.#directory));
+    if (this.#files.stat(this.#checksDirectory)) this.#files.syncDirectory(this.#checksDirectory);
     this.#hasNewName = false;
   }
 
-  #readHeader(path: string): IndexHeader {
+  /** Undefined when there are numbers in it that cannot be. */
+  #readHeader(path: string): IndexHeader | undefined {
     const bytes = Buffer.alloc(INDEX_HEADER_BYTES);
     this.#handles.use(path).read(bytes, 0, bytes.length, 0);
-    const header = decodeIndexHeader(bytes);
-    header.indexCount = Math.min(header.indexCount, this.#sizes.maxIndexNum);
-    return header;
+    try {
+      const header = decodeIndexHeader(bytes);
+      header.indexCount = Math.min(header.indexCount, this.#sizes.maxIndexNum);
+      return header;
+    } catch (error) {
+      if (isFoldlogError(error)) return undefined;
+      throw error;
+    }
+  }
+
+  #checksOf(name: string): IndexChecks {
+    return new IndexChecks({
+      path: joinPath(this.#checksDirectory, checksName(name)),
+      files: this.#files,
+      handles: this.#handles,
+      slots: this.#sizes.maxHashSlotNum,
+      entries: this.#sizes.maxIndexNum,
+      pages: slotPagesOf(this.#sizes),
+    });
   }
 
   #file(name: string, header: IndexHeader): IndexFile {
@@ -333,6 +482,8 @@ export class KeyIndex {
       sizes: this.#sizes,
       handles: this.#handles,
       cache: this.#cache,
+      checks: this.#checksOf(name),
+      onDamage: (file) => this.#heal(file),
     });
   }
 
@@ -342,6 +493,8 @@ export class KeyIndex {
     return newest === undefined || name > newest ? name : String(BigInt(newest) + 1n).padStart(newest.length, '0');
   }
 }
+
+const emptyEntry = (): IndexEntry => ({ keyHash: 0, commitLogOffset: 0, timeDiffSeconds: 0, previous: 0 });
 
 function localTimeName(time: TimestampMillis): string {
   const date = new Date(time);

@@ -6,7 +6,8 @@
 import type { CommitLogOffset, TimestampMillis } from '../../base/flavours.js';
 import type { CommitLog } from '../log/commitLog.js';
 import type { Flush } from '../log/flush.js';
-import { recordKeys } from '../log/recordView.js';
+import { type RecordKeys, recordKeys } from '../log/recordView.js';
+import { isRemovedRecord } from '../log/removedRecord.js';
 import type { ReadByKeysRequest, ReadByKeysResult, TopicKey } from '../storeTypes.js';
 import type { IndexEntry, IndexFile } from './indexFile.js';
 import { FIRST_ENTRY } from './indexFile.js';
@@ -48,12 +49,13 @@ export class KeyReader {
     const until = Math.min(request.until ?? this.#flush.visibleEnd, this.#flush.visibleEnd);
     const isForwards = request.direction === 'forwards';
     const end = { commitLogOffset: until, generation: this.#generation };
-    const carries = matcherOf(request.keys);
+    const carries = matcherOf(request.keys, request.uniqKeysToo ?? false);
+    const hashes = new Set(request.keys.map(({ topic, key }) => this.#hash.of(topic, key)));
     const records: Buffer[] = [];
     let sizeBytes = 0;
     for (const commitLogOffset of this.#candidates(request.keys, from, until, isForwards)) {
       const record = this.#commitLog.readRecord(commitLogOffset);
-      if (!record || !this.#carries(record, commitLogOffset, carries)) continue;
+      if (!record || !this.#carries(record, commitLogOffset, carries, hashes)) continue;
       const isFull = records.length >= Math.max(1, request.maxCount) || sizeBytes + record.length > request.maxBytes;
       if (records.length > 0 && isFull) {
         // This record opens the next page: `from` is inclusive, `until` exclusive.
@@ -100,10 +102,14 @@ export class KeyReader {
   #carries(
     record: Buffer,
     commitLogOffset: CommitLogOffset,
-    carries: (topic: string, keys: readonly string[]) => boolean,
+    carries: (record: RecordKeys) => boolean,
+    hashes: ReadonlySet<number>,
   ): boolean {
-    const { topic, keys } = recordKeys(record);
-    return carries(topic, keys) && !this.#isDeleted(topic, commitLogOffset);
+    const parts = recordKeys(record);
+    const { topic, lostHashes } = parts;
+    // Whoever reads a key must learn that something under it is lost.
+    const isWanted = carries(parts) || lostHashes.some((hash) => hashes.has(hash));
+    return isWanted && !this.#isDeleted(topic, commitLogOffset);
   }
 
   queryByKey(
@@ -119,7 +125,10 @@ export class KeyReader {
     const offsets = this.#queryOffsets(hash, countMax, begin, end).sort((a, b) => a - b);
     // Records whose segment is gone are left out. Upstream asks up to twice more when none is left; what it would find
     // then lies lower still.
-    return offsets.flatMap((offset) => this.#commitLog.readRecord(offset) ?? []);
+    return offsets.flatMap((offset) => {
+      const record = this.#commitLog.readRecord(offset);
+      return record && !isRemovedRecord(record) ? [record] : [];
+    });
   }
 
   #queryOffsets(hash: number, countMax: number, begin: TimestampMillis, end: TimestampMillis): CommitLogOffset[] {
@@ -157,16 +166,17 @@ export class KeyReader {
 }
 
 /** Does a record of this topic with these keys carry one of the wanted? */
-function matcherOf(wanted: readonly TopicKey[]): (topic: string, keys: readonly string[]) => boolean {
+function matcherOf(wanted: readonly TopicKey[], uniqKeysToo: boolean): (record: RecordKeys) => boolean {
   const byTopic = new Map<string, Set<string>>();
   for (const { topic, key } of wanted) {
     const keys = byTopic.get(topic);
     if (keys) keys.add(key);
     else byTopic.set(topic, new Set([key]));
   }
-  return (topic, keys) => {
+  return ({ topic, keys, uniqKey }) => {
     const set = byTopic.get(topic);
-    return set !== undefined && keys.some((key) => set.has(key));
+    if (set === undefined) return false;
+    return keys.some((key) => set.has(key)) || (uniqKeysToo && uniqKey !== undefined && set.has(uniqKey));
   };
 }
 

@@ -67,6 +67,23 @@ export class CommitLog {
     return this.#segments.first?.start ?? 0;
   }
 
+  /** The oldest segment, which retention may remove; undefined when it is the only one. */
+  get oldest(): Segment | undefined {
+    return this.#segments.all.length > 1 ? this.#segments.first : undefined;
+  }
+
+  /** Removes the oldest segment: everything in it is synced, and nothing refers to it any more. Throws system errors. */
+  removeOldest(): void {
+    const oldest = this.oldest;
+    assert(oldest && !this.#dirty.has(oldest), 'only a synced segment is removed');
+    this.#segments.removeFirst();
+  }
+
+  /** Makes removals durable. */
+  syncRemovals(): void {
+    this.#segments.syncDirectory();
+  }
+
   /** Bytes of the largest record, or records appended together, that a segment takes. */
   get appendBytesMax(): number {
     return this.#segments.segmentBytes - BLANK_MIN_BYTES;
@@ -124,7 +141,12 @@ export class CommitLog {
   abandonUnwritten(): void {
     this.#tail.dropFrom(this.#writtenEnd);
     this.#block.length = 0;
-    this.#segments.removeFrom(this.#writtenEnd);
+    const segmentCount = this.#segments.all.length;
+    // A segment that begins at the written end was there before: without it the one in front would end in a blank record
+    // below the synced mark, which is damage.
+    this.#segments.removeFrom(this.#writtenEnd + 1);
+    // A removed file that comes back after a crash would bring back what its writers were told is not stored.
+    if (this.#segments.all.length < segmentCount) this.#segments.syncDirectory();
     this.#appendedEnd = this.#writtenEnd;
     this.#lastAppended = this.#lastWritten;
     this.#filledEnd = 0;

@@ -159,6 +159,8 @@ export class Flush {
       const last = commitLog.lastWritten;
       try {
         await commitLog.sync();
+        // What failed meanwhile may have taken pages of this sync along, and only one of two callers is told of that.
+        if (writability.failure) break;
         this.#parts.onSynced(end, last);
         this.#synced(end);
       } catch (error) {
@@ -166,6 +168,8 @@ export class Flush {
       }
       this.#fillAhead();
     }
+    if (writability.failure) this.#rejectAll(writability.failure);
+    if (writability.failure) this.#rejectAll(writability.failure);
     // In the same synchronous step as the last look at what waits: nobody is left behind.
     this.#isSyncing = false;
   }
@@ -213,9 +217,14 @@ export class Flush {
 
   #fail(action: string, cause: unknown): FoldlogError {
     const failure = this.#parts.writability.fail(action, cause);
+    this.#rejectAll(failure);
+    return failure;
+  }
+
+  /** The store is finished, whoever found out: nobody waits on. */
+  #rejectAll(failure: FoldlogError): void {
     for (const turn of this.#waiting.splice(0)) turn.fail(failure);
     for (const waiter of this.#syncWaiters.splice(0)) waiter.reject(failure);
-    return failure;
   }
 
   #armInterval(): void {

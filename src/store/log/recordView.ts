@@ -5,11 +5,12 @@
  */
 
 import { readInt64 } from '../../base/bytes.js';
-import type { CommitLogOffset, TimestampMillis } from '../../base/flavours.js';
+import type { CommitLogOffset, QueueOffset, TimestampMillis } from '../../base/flavours.js';
 import { SYS_FLAG } from '../../protocol/message.js';
 import type { MessageProperties } from '../../protocol/messageProperties.js';
 import { decodeProperties, EVENT_PROPERTY, keysOf, PROPERTY } from '../../protocol/messageProperties.js';
 import { RECORD_AT, RECORD_MAGIC_V2 } from '../../protocol/messageRecord.js';
+import { lostKeysOf } from '../../protocol/removedMessage.js';
 
 /** What key look-ups know of a record. */
 export interface RecordKeys {
@@ -22,6 +23,8 @@ export interface RecordKeys {
   appendIndex: string | undefined;
   /** Number of the event in the stream of its first key; undefined for a message that is no event. */
   version: number | undefined;
+  /** Of a record that a repair wrote: index hashes of the keys that the lost ones had, where only they are known. */
+  lostHashes: readonly number[];
 }
 
 function hostBytes(record: Buffer): { born: number; store: number } {
@@ -48,15 +51,51 @@ export function hasLostSector(source: Buffer, at: number, sizeBytes: number, fil
   const hostsBytes = (sysFlag & SYS_FLAG.BORN_HOST_V6 ? 20 : 8) + (sysFlag & SYS_FLAG.STORE_HOST_V6 ? 20 : 8);
   const bodyLengthAt = RECORD_AT.BORN_HOST + hostsBytes + 8 + 12;
   let from = bodyLengthAt + 4 + source.readInt32BE(at + bodyLengthAt);
-  while (from < sizeBytes) {
+  const isV2 = source.readInt32BE(at + RECORD_AT.MAGIC) === RECORD_MAGIC_V2;
+  const topicEnd = from + (isV2 ? 2 + source.readInt16BE(at + from) : 1 + source.readInt8(at + from));
+  // Without properties the record ends with their length, which is zero and may have a sector to itself.
+  const textEnd = topicEnd + 2 === sizeBytes ? topicEnd : sizeBytes;
+  while (from < textEnd) {
     const sectorEnd = from + SECTOR_BYTES - ((fileOffset + from) % SECTOR_BYTES);
-    const to = Math.min(sizeBytes, sectorEnd);
+    const to = Math.min(textEnd, sectorEnd);
     let isZero = true;
     for (let index = from; index < to && isZero; index += 1) isZero = source[at + index] === 0;
     if (isZero) return true;
     from = to;
   }
   return false;
+}
+
+/** The queue offset as the record says it. */
+export function recordQueueOffset(record: Buffer): QueueOffset {
+  const at = RECORD_AT.QUEUE_OFFSET;
+  return record.readInt32BE(at) * 0x1_0000_0000 + record.readUInt32BE(at + 4);
+}
+
+/**
+ * Is the record a message of this queue, judged by its own fields? Prepared and rolled back messages are in no queue,
+ * and a batch that is stored as one record is in a queue of another kind. Believes no length of the record.
+ */
+export function isQueuedRecordOf(record: Buffer, topic: Buffer, queueId: number): boolean {
+  if (record.readInt32BE(RECORD_AT.QUEUE_ID) !== queueId) return false;
+  const sysFlag = record.readInt32BE(RECORD_AT.SYS_FLAG);
+  const transaction = sysFlag & SYS_FLAG.TRANSACTION_MASK;
+  if (transaction !== 0 && transaction !== SYS_FLAG.TRANSACTION_COMMIT) return false;
+  if (sysFlag & SYS_FLAG.INNER_BATCH) return false;
+  const hosts = hostBytes(record);
+  const bodyLengthAt = RECORD_AT.BORN_HOST + hosts.born + 8 + hosts.store + 12;
+  if (bodyLengthAt + 4 > record.length) return false;
+  let at = bodyLengthAt + 4 + record.readInt32BE(bodyLengthAt);
+  const isV2 = record.readInt32BE(RECORD_AT.MAGIC) === RECORD_MAGIC_V2;
+  if (at < bodyLengthAt || at + 2 + topic.length > record.length) return false;
+  if ((isV2 ? record.readInt16BE(at) : record.readInt8(at)) !== topic.length) return false;
+  at += isV2 ? 2 : 1;
+  for (let index = 0; index < topic.length; index += 1) if (record[at + index] !== topic[index]) return false;
+  return true;
+}
+
+export function recordTopic(record: Buffer): string {
+  return partsOf(record).topic;
 }
 
 function partsOf(record: Buffer): { topic: string; propertiesText: string } {
@@ -87,5 +126,6 @@ export function recordKeys(record: Buffer): RecordKeys {
     appendId: properties[EVENT_PROPERTY.APPEND_ID],
     appendIndex: properties[EVENT_PROPERTY.APPEND_INDEX],
     version: version === undefined ? undefined : Number(version),
+    lostHashes: lostKeysOf(properties),
   };
 }

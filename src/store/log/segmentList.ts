@@ -10,7 +10,7 @@
 import { assert } from '../../base/assert.js';
 import { CorruptionError, OptionsError } from '../../base/errors.js';
 import type { Files } from '../../base/files.js';
-import { joinPath } from '../../base/files.js';
+import { joinPath, parentOf } from '../../base/files.js';
 import type { FileHandles } from './fileHandles.js';
 import { Segment, segmentName } from './segment.js';
 
@@ -40,7 +40,8 @@ export function listSegments(files: Files, directory: string, size: SegmentSize)
     if (stat && !stat.isDirectory) present.push({ name, sizeBytes: stat.sizeBytes });
   }
   const last = present.at(-1);
-  const emptyLast = last?.sizeBytes === 0 ? joinPath(directory, last.name) : undefined;
+  // One of ours is as long as it must be again after recovery: the segment before it may end in a blank record.
+  const emptyLast = last?.sizeBytes === 0 && !size.mayBeShort ? joinPath(directory, last.name) : undefined;
   if (emptyLast) present.pop();
   const short = size.mayBeShort ? present.filter((file) => file.sizeBytes < sizeBytes) : [];
   const odd = present.find((file) => file.sizeBytes !== sizeBytes && !short.includes(file));
@@ -87,6 +88,10 @@ export class SegmentList {
   readonly #files: Files;
   readonly #handles: FileHandles;
   readonly #segments: Segment[];
+  /** Was a first segment removed whose name may come back after a crash? */
+  #mayComeBack = false;
+  /** Was the directory made whose own name is not durable yet? */
+  #isNewDirectory = false;
 
   constructor(parts: {
     files: Files;
@@ -130,7 +135,10 @@ export class SegmentList {
   create(start: number): Segment {
     const last = this.last;
     assert(start % this.segmentBytes === 0 && (!last || start >= last.end), 'segments are created in order');
-    if (this.#segments.length === 0) this.#files.makeDirectory(this.directory);
+    if (this.#segments.length === 0) {
+      this.#files.makeDirectory(this.directory);
+      this.#isNewDirectory = true;
+    }
     const segment = Segment.create(this.#files, this.#handles, this.directory, start, this.segmentBytes);
     this.#segments.push(segment);
     return segment;
@@ -138,6 +146,23 @@ export class SegmentList {
 
   syncDirectory(): void {
     this.#files.syncDirectory(this.directory);
+    if (this.#isNewDirectory) this.#files.syncDirectory(parentOf(this.directory));
+    this.#isNewDirectory = false;
+    this.#mayComeBack = false;
+  }
+
+  /**
+   * Removes the oldest segment, never the only one. The one before it is gone for good by then, so that no crash leaves
+   * a gap. Throws system errors; the segment is still there when its file is.
+   */
+  removeFirst(): void {
+    const [first, second] = this.#segments;
+    assert(first && second, 'the last segment stays');
+    if (this.#mayComeBack) this.syncDirectory();
+    this.#handles.close(first.path);
+    this.#files.remove(first.path);
+    this.#mayComeBack = true;
+    this.#segments.shift();
   }
 
   /** Removes every segment that starts at or after the position. */

@@ -1,7 +1,8 @@
 /**
- * Whether the store takes writes, and why not (upstream: `RunningFlags`). Two reasons: no room on the disk, which may
- * pass, and a failed write or sync, which is final: what reached the device is unknown, so the store is opened anew
- * and recovery finds out. The failure reaches every later caller.
+ * Whether the store takes writes, and why not (upstream: `RunningFlags`). Three reasons: no room on the disk, which the
+ * next append may find; a disk that is nearly full, until its usage has gone down; and a failed write or sync, which is
+ * final: what reached the device is unknown, so the store is opened anew and recovery finds out. The failure reaches
+ * every later caller.
  */
 import { FoldlogError, messageOf } from '../../base/errors.js';
 import { isSystemError } from '../../base/files.js';
@@ -9,6 +10,7 @@ import { isSystemError } from '../../base/files.js';
 export class Writability {
   #failure: FoldlogError | undefined;
   #roomMissing: string | undefined;
+  #nearlyFull: string | undefined;
 
   get failure(): FoldlogError | undefined {
     return this.#failure;
@@ -20,7 +22,17 @@ export class Writability {
   }
 
   get isWritable(): boolean {
-    return this.#failure === undefined && this.#roomMissing === undefined;
+    return this.#failure === undefined && this.#roomMissing === undefined && this.#nearlyFull === undefined;
+  }
+
+  /** Why writes are refused although there is room, if they are. */
+  get nearlyFull(): string | undefined {
+    return this.#nearlyFull;
+  }
+
+  /** Refuses writes for this reason, or takes them again. */
+  setNearlyFull(reason: string | undefined): void {
+    this.#nearlyFull = reason;
   }
 
   assertUsable(): void {

@@ -13,7 +13,10 @@
 import { assert } from '../../base/assert.js';
 import { readInt64Loose, writeInt64 } from '../../base/bytes.js';
 import type { CommitLogOffset, QueueOffset } from '../../base/flavours.js';
+import { LMQ_PREFIX, SCHEDULE_TOPIC } from '../../protocol/names.js';
 import type { SegmentList } from '../log/segmentList.js';
+import type { QueueRange } from '../storeTypes.js';
+import type { QueueExt } from './queueExt.js';
 
 export const QUEUE_ENTRY_BYTES = 20;
 export const BLANK_ENTRY_SIZE = 0x7fffffff;
@@ -33,7 +36,11 @@ export interface QueueEntry {
 export class ConsumeQueue {
   readonly topic: string;
   readonly queueId: number;
+  /** Fed by records of other topics (`multiDispatch.ts`). */
+  readonly isLight: boolean;
+  #topicBytes: Buffer | undefined;
   readonly #segments: SegmentList;
+  readonly #ext: QueueExt;
   #minOffset: QueueOffset = 0;
   #maxOffset: QueueOffset = 0;
   #tail: Buffer | undefined;
@@ -41,13 +48,23 @@ export class ConsumeQueue {
   #tailStart: QueueOffset = 0;
   /** Byte position in the files from which on something may not be synced. */
   #unsyncedFrom = Number.POSITIVE_INFINITY;
+  /** Where recovery began: what the durable mark covers. */
+  #adoptedEnd: QueueOffset = 0;
   readonly #scratch: Buffer;
 
-  constructor(parts: { topic: string; queueId: number; segments: SegmentList; scratch: Buffer }) {
+  constructor(parts: { topic: string; queueId: number; segments: SegmentList; ext: QueueExt; scratch: Buffer }) {
     this.topic = parts.topic;
     this.queueId = parts.queueId;
+    this.isLight = parts.topic.startsWith(LMQ_PREFIX);
     this.#segments = parts.segments;
+    this.#ext = parts.ext;
     this.#scratch = parts.scratch;
+  }
+
+  /** The topic as records hold it. */
+  get topicBytes(): Buffer {
+    this.#topicBytes ??= Buffer.from(this.topic);
+    return this.#topicBytes;
   }
 
   get minOffset(): QueueOffset {
@@ -110,12 +127,34 @@ export class ConsumeQueue {
       const bytes =
         stored * QUEUE_ENTRY_BYTES <= this.#scratch.length ? this.#scratch : Buffer.allocUnsafe(stored * 20);
       const length = segment.read(bytes, 0, stored * QUEUE_ENTRY_BYTES, queueOffset * QUEUE_ENTRY_BYTES);
-      for (let at = 0; at < length; at += QUEUE_ENTRY_BYTES) entries.push(decodeEntry(bytes, at));
+      for (let at = 0; at < length; at += QUEUE_ENTRY_BYTES) entries.push(this.#resolved(bytes, at));
     }
     for (let offset = queueOffset + stored; this.#tail && offset < queueOffset + count; offset += 1) {
       entries.push(decodeEntry(this.#tail, (offset - this.#tailStart) * QUEUE_ENTRY_BYTES));
     }
     return entries;
+  }
+
+  /** With the tagsCode that an address stands for; the address stays where the extension has no such unit. */
+  #resolved(source: Buffer, at: number): QueueEntry {
+    const entry = decodeEntry(source, at);
+    if (!isExtAddress(entry.tagsCode)) return entry;
+    const tagsCode = this.#ext.tagsCodeAt(source, at + TAGS_CODE_AT);
+    return tagsCode === undefined ? entry : { ...entry, tagsCode };
+  }
+
+  /** Puts another entry in the place of one that was wrong. Throws system errors; nothing has changed then. */
+  replace(queueOffset: QueueOffset, entry: QueueEntry): void {
+    assert(queueOffset >= this.firstStoredOffset && queueOffset < this.#maxOffset, 'an entry there is replaced');
+    if (this.#tail && queueOffset >= this.#tailStart) {
+      encodeEntry(this.#tail, (queueOffset - this.#tailStart) * QUEUE_ENTRY_BYTES, entry);
+      return;
+    }
+    const position = queueOffset * QUEUE_ENTRY_BYTES;
+    const bytes = Buffer.alloc(QUEUE_ENTRY_BYTES);
+    encodeEntry(bytes, 0, entry);
+    this.#segments.find(position)?.write(bytes, 0, QUEUE_ENTRY_BYTES, position);
+    this.#unsyncedFrom = Math.min(this.#unsyncedFrom, position);
   }
 
   /** Queue offset of the first entry of the file after the one that holds the offset. */
@@ -147,6 +186,23 @@ export class ConsumeQueue {
     return isNewFile;
   }
 
+  /**
+   * Follows the log's start: the min offset moves to the first entry whose record is left, and files in front of it go,
+   * never the last one, so that the queue's numbers go on (upstream: `ConsumeQueue#correctMinOffset`,
+   * `MappedFileQueue#deleteExpiredFileByOffset`). Throws system errors. Returns how many files went.
+   */
+  follow(minCommitLogOffset: CommitLogOffset): number {
+    const first = this.entryAt(Math.max(this.#minOffset, this.firstStoredOffset));
+    if (!first || isGone(first, minCommitLogOffset)) this.correctMin(minCommitLogOffset);
+    let removedCount = 0;
+    const minPosition = this.#minOffset * QUEUE_ENTRY_BYTES;
+    while (this.#segments.all.length > 1 && (this.#segments.first?.end ?? 0) <= minPosition) {
+      this.#segments.removeFirst();
+      removedCount += 1;
+    }
+    return removedCount;
+  }
+
   removeAll(): void {
     this.#segments.removeAll();
     this.#tail = undefined;
@@ -162,12 +218,55 @@ export class ConsumeQueue {
     this.#minOffset = minOffset;
     this.#maxOffset = maxOffset;
     this.#tailStart = maxOffset;
+    this.#adoptedEnd = maxOffset;
   }
 
   /** Do the files hold an entry at `maxOffset - 1` and none at `maxOffset`? */
   filesEndAt(maxOffset: QueueOffset): boolean {
     const isThere = (offset: QueueOffset) => (this.#stored(offset)?.sizeBytes ?? 0) > 0;
     return (maxOffset === 0 || isThere(maxOffset - 1)) && !isThere(maxOffset);
+  }
+
+  /**
+   * Are all files there that the bounds ask for, and does the last entry's record lie below the position? What is between
+   * heals when it is read. Files in front may have followed the log's start.
+   */
+  isWhole({ minOffset, maxOffset }: QueueRange, position: CommitLogOffset, logStart: CommitLogOffset): boolean {
+    const { all, first } = this.#segments;
+    const front = this.firstStoredOffset > minOffset ? this.#stored(this.firstStoredOffset) : undefined;
+    if (this.firstStoredOffset > minOffset && !(front && isGone(front, logStart))) return false;
+    const count = Math.ceil((maxOffset * QUEUE_ENTRY_BYTES - (first?.start ?? 0)) / this.#segments.segmentBytes);
+    if (!first || count < 1) return all.length > 0 && maxOffset === this.firstStoredOffset;
+    if (all.length < count || all[count - 1]?.start !== first.start + (count - 1) * this.#segments.segmentBytes) {
+      return false;
+    }
+    const last = this.#stored(maxOffset - 1);
+    return last !== undefined && last.sizeBytes > 0 && last.commitLogOffset >= 0 && last.commitLogOffset < position;
+  }
+
+  /** Does a file follow where each one ends? */
+  get isConnected(): boolean {
+    const { all, segmentBytes } = this.#segments;
+    const start = all[0]?.start ?? 0;
+    return all.every((segment, at) => segment.start === start + at * segmentBytes);
+  }
+
+  /** Recovery makes files anew in order: those behind a missing one go first. */
+  dropBehindGap(): void {
+    const { all, segmentBytes } = this.#segments;
+    const start = all[0]?.start ?? 0;
+    const behind = all.find((segment, at) => segment.start !== start + at * segmentBytes);
+    if (behind) this.#segments.removeFrom(behind.start);
+  }
+
+  /** Begins recovery of a queue of which nothing on disk is believed, the place of its first entry apart. */
+  restart(): void {
+    this.adoptBounds(this.firstStoredOffset, this.firstStoredOffset);
+  }
+
+  /** The log holds no record of the newest messages any more: the numbers go on where they were. */
+  extendTo(maxOffset: QueueOffset): void {
+    if (maxOffset > this.#maxOffset) this.#skipTo(maxOffset);
   }
 
   /**
@@ -190,11 +289,18 @@ export class ConsumeQueue {
   /** Recovery met a record of this queue: keeps the entry on disk when it is right already, else puts it. */
   reconcile(queueOffset: QueueOffset, commitLogOffset: CommitLogOffset, sizeBytes: number, tagsCode: number): boolean {
     // Two records with one queue offset (RocketMQ can write that after it lost entries): the later one takes the next place.
+    // The queue's first files are missing: nothing was met yet, and this message comes before all that is stored.
+    if (queueOffset < this.firstStoredOffset && this.#maxOffset === this.firstStoredOffset) {
+      this.#segments.removeFrom(0);
+      this.restart();
+    }
     const place = Math.max(queueOffset, this.#maxOffset);
     const isWritten = this.#tailStart === this.#maxOffset;
     const entry = isWritten && place === this.#maxOffset ? this.#stored(place) : undefined;
-    // A differing tagsCode stays: it may be the address of a consume queue extension.
-    if (entry && entry.commitLogOffset === commitLogOffset && entry.sizeBytes === sizeBytes) {
+    // A differing tagsCode stays where it may be right: the address of an extension, a delay that was configured before.
+    const isTagRight =
+      entry?.tagsCode === tagsCode || isExtAddress(entry?.tagsCode ?? 0) || this.topic === SCHEDULE_TOPIC;
+    if (entry && entry.commitLogOffset === commitLogOffset && entry.sizeBytes === sizeBytes && isTagRight) {
       this.#maxOffset += 1;
       this.#tailStart += 1;
       return false;
@@ -208,6 +314,10 @@ export class ConsumeQueue {
    */
   endRecovery(thorough: boolean): boolean {
     const fileCount = this.#segments.all.length;
+    // What was right on disk already may be in the page cache of a process that was killed, and not on the device.
+    if (this.#maxOffset > this.#adoptedEnd) {
+      this.#unsyncedFrom = Math.min(this.#unsyncedFrom, this.#adoptedEnd * QUEUE_ENTRY_BYTES);
+    }
     const isNewFile = this.write(true);
     const end = this.#maxOffset * QUEUE_ENTRY_BYTES;
     this.#segments.removeFrom(end);
@@ -217,7 +327,7 @@ export class ConsumeQueue {
       this.#unsyncedFrom = Math.min(this.#unsyncedFrom, end);
     }
     if (this.#maxOffset === this.firstStoredOffset) this.#minOffset = this.#maxOffset;
-    return isNewFile || this.#segments.all.length !== fileCount;
+    return isNewFile || this.#segments.all.length !== fileCount || this.#maxOffset > this.#adoptedEnd;
   }
 
   /** Moves the min offset to the first entry whose record is still in the log. */
@@ -227,8 +337,7 @@ export class ConsumeQueue {
     while (low < high) {
       const middle = Math.floor((low + high) / 2);
       const entry = this.entryAt(middle);
-      const isGone = !entry || entry.sizeBytes === BLANK_ENTRY_SIZE || entry.commitLogOffset < minCommitLogOffset;
-      if (isGone) low = middle + 1;
+      if (!entry || isGone(entry, minCommitLogOffset)) low = middle + 1;
       else high = middle;
     }
     this.#minOffset = low;
@@ -265,11 +374,25 @@ export class ConsumeQueue {
       this.#tail = tail;
     }
     assert(commitLogOffset >= 0 && sizeBytes > 0, 'a queue entry points at a record');
-    writeInt64(tail, commitLogOffset, at);
-    tail.writeInt32BE(sizeBytes, at + SIZE_AT);
-    writeInt64(tail, tagsCode, at + TAGS_CODE_AT);
+    encodeEntry(tail, at, { commitLogOffset, sizeBytes, tagsCode });
     this.#maxOffset += 1;
   }
+}
+
+/** Is the entry's record not in the log any more? */
+function isGone(entry: QueueEntry, minCommitLogOffset: CommitLogOffset): boolean {
+  return entry.sizeBytes === BLANK_ENTRY_SIZE || entry.commitLogOffset < minCommitLogOffset;
+}
+
+/** Tags codes are ints, or times: everything lower is an address in the queue's extension (upstream: `ConsumeQueueExt`). */
+export function isExtAddress(tagsCode: number): boolean {
+  return tagsCode < -0x8000_0000;
+}
+
+function encodeEntry(target: Buffer, at: number, { commitLogOffset, sizeBytes, tagsCode }: QueueEntry): void {
+  writeInt64(target, commitLogOffset, at);
+  target.writeInt32BE(sizeBytes, at + SIZE_AT);
+  writeInt64(target, tagsCode, at + TAGS_CODE_AT);
 }
 
 export function decodeEntry(source: Buffer, at: number): QueueEntry {

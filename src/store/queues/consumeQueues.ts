@@ -6,11 +6,13 @@
 import { assert } from '../../base/assert.js';
 import type { Files } from '../../base/files.js';
 import { joinPath, parentOf } from '../../base/files.js';
-import type { CommitLogOffset } from '../../base/flavours.js';
+import type { CommitLogOffset, QueueOffset } from '../../base/flavours.js';
 import type { FileHandles } from '../log/fileHandles.js';
 import { listSegments, SegmentList } from '../log/segmentList.js';
 import type { Arrival } from '../storeTypes.js';
+import type { QueueEntry } from './consumeQueue.js';
 import { ConsumeQueue, QUEUE_ENTRY_BYTES } from './consumeQueue.js';
+import { QueueExt } from './queueExt.js';
 
 const SCRATCH_BYTES = 800 * QUEUE_ENTRY_BYTES;
 
@@ -19,10 +21,15 @@ export interface DispatchEntry extends Arrival {
   sizeBytes: number;
 }
 
+/** Of each topic the ids of its queues, each followed by its min and its max offset. */
+export type QueueBoundsList = [topic: string, idsAndBounds: number[]][];
+
 export class ConsumeQueues {
   readonly #files: Files;
   readonly #handles: FileHandles;
   readonly #directory: string;
+  /** Where a broker with enableConsumeQueueExt keeps what its entries point at. */
+  readonly #extDirectory: string;
   readonly #fileBytes: number;
   readonly #topics = new Map<string, Map<number, ConsumeQueue>>();
   readonly #scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
@@ -45,6 +52,7 @@ export class ConsumeQueues {
     this.#files = parts.files;
     this.#handles = parts.handles;
     this.#directory = parts.directory;
+    this.#extDirectory = joinPath(parentOf(parts.directory), 'consumequeue_ext');
     this.#fileBytes = parts.fileBytes;
     this.#deletedBefore = parts.deletedBefore;
   }
@@ -95,6 +103,16 @@ export class ConsumeQueues {
     this.#touch(queue, isFull);
   }
 
+  /** Sets an entry right that did not fit the log; synced with the next round. When the disk refuses, memory serves. */
+  replaceEntry(queue: ConsumeQueue, queueOffset: QueueOffset, entry: QueueEntry): void {
+    try {
+      queue.replace(queueOffset, entry);
+      this.#unsynced.add(queue);
+    } catch {
+      // The entry stays wrong on disk, and the next read of it heals it again.
+    }
+  }
+
   /** Was the topic deleted after the record at the position was stored? */
   isDeleted(topic: string, commitLogOffset: CommitLogOffset): boolean {
     if (this.#deletedBefore.size === 0) return false;
@@ -107,6 +125,21 @@ export class ConsumeQueues {
     const queue = this.find(entry.topic, entry.queueId) ?? this.#add(entry.topic, entry.queueId);
     const isFull = queue.reconcile(entry.queueOffset, entry.commitLogOffset, entry.sizeBytes, entry.tagsCode);
     if (queue.hasUnwritten) this.#touch(queue, isFull);
+  }
+
+  /** Recovery knows that the queue had more entries than the log has records left. */
+  extendTo(topic: string, queueId: number, maxOffset: QueueOffset): void {
+    const queue = this.find(topic, queueId) ?? this.#add(topic, queueId);
+    queue.extendTo(maxOffset);
+    this.#unwritten.add(queue);
+  }
+
+  /** Bounds of every queue, for the durable mark. */
+  bounds(): QueueBoundsList {
+    return [...this.#topics].map(([topic, queues]) => [
+      topic,
+      [...queues.values()].flatMap(({ queueId, minOffset, maxOffset }) => [queueId, minOffset, maxOffset]),
+    ]);
   }
 
   /** Ends recovery: queues end where the log says, and begin at the log's start. Queues without entries go away. */
@@ -123,6 +156,8 @@ export class ConsumeQueues {
   deleteTopic(topic: string): void {
     for (const queue of [...(this.#topics.get(topic)?.values() ?? [])]) this.#remove(queue);
     this.#topics.delete(topic);
+    // First: an address without its unit harms nobody.
+    this.#files.removeDirectory(joinPath(this.#extDirectory, topic));
     const directory = joinPath(this.#directory, topic);
     if (!this.#files.stat(directory)) return;
     this.#files.removeDirectory(directory);
@@ -172,7 +207,7 @@ export class ConsumeQueues {
     for (const directory of this.#newNames) {
       directories.add(directory).add(parentOf(directory));
     }
-    directories.add(this.#directory);
+    directories.add(this.#directory).add(parentOf(this.#directory));
     this.#newNames.clear();
     for (const directory of directories) if (this.#files.stat(directory)) this.#files.syncDirectory(directory);
   }
@@ -213,7 +248,12 @@ export class ConsumeQueues {
       segmentBytes: this.#fileBytes,
       starts,
     });
-    const queue = new ConsumeQueue({ topic, queueId, segments, scratch: this.#scratch });
+    const ext = new QueueExt({
+      files: this.#files,
+      handles: this.#handles,
+      directory: joinPath(this.#extDirectory, topic, String(queueId)),
+    });
+    const queue = new ConsumeQueue({ topic, queueId, segments, ext, scratch: this.#scratch });
     let queues = this.#topics.get(topic);
     if (!queues) {
       queues = new Map();

@@ -3,15 +3,24 @@
  * `ConsumeQueue#getOffsetInQueueByTime`). The statuses and next offsets are upstream's, row by row; how many messages
  * and bytes a read returns is the caller's to say. Consume queues hold visible records only, so reads stop there.
  */
-import type { QueueOffset, TimestampMillis } from '../../base/flavours.js';
-import type { Logger } from '../../base/logger.js';
-import { RECORD_AT } from '../../protocol/messageRecord.js';
+import type { CommitLogOffset, QueueOffset, TimestampMillis } from '../../base/flavours.js';
+import { RECORD_AT, RECORD_MIN_BYTES } from '../../protocol/messageRecord.js';
 import type { CommitLog } from '../log/commitLog.js';
-import { recordProperties, recordStoreTimestamp, STORE_TIMESTAMP_PREFIX_BYTES } from '../log/recordView.js';
+import {
+  isQueuedRecordOf,
+  recordProperties,
+  recordQueueOffset,
+  recordStoreTimestamp,
+  STORE_TIMESTAMP_PREFIX_BYTES,
+} from '../log/recordView.js';
+import { isRemovedRecord } from '../log/removedRecord.js';
 import type { ReadFilter, ReadResult, ReadStatus } from '../storeTypes.js';
+import type { BatchQueues } from './batchQueues.js';
+import type { BatchReader } from './batchReader.js';
 import type { ConsumeQueue, QueueEntry } from './consumeQueue.js';
-import { BLANK_ENTRY_SIZE } from './consumeQueue.js';
+import { BLANK_ENTRY_SIZE, isExtAddress } from './consumeQueue.js';
 import type { ConsumeQueues } from './consumeQueues.js';
+import type { QueueHealing } from './queueHealing.js';
 
 /** Entries that one read looks at, at least (upstream: maxFilterMessageSize 16000 / 20). */
 const SCAN_ENTRIES_MIN = 800;
@@ -27,15 +36,27 @@ interface Bounds {
 export class QueueReader {
   readonly #queues: ConsumeQueues;
   readonly #commitLog: CommitLog;
-  readonly #logger: Logger;
+  readonly #healing: QueueHealing;
+  readonly #batchQueues: BatchQueues;
+  readonly #batchReader: BatchReader;
 
-  constructor(parts: { queues: ConsumeQueues; commitLog: CommitLog; logger: Logger }) {
+  constructor(parts: {
+    queues: ConsumeQueues;
+    commitLog: CommitLog;
+    healing: QueueHealing;
+    batchQueues: BatchQueues;
+    batchReader: BatchReader;
+  }) {
+    this.#batchQueues = parts.batchQueues;
+    this.#batchReader = parts.batchReader;
     this.#queues = parts.queues;
     this.#commitLog = parts.commitLog;
-    this.#logger = parts.logger;
+    this.#healing = parts.healing;
   }
 
   range(topic: string, queueId: number): Bounds {
+    const batchQueue = this.#batchQueues.find(topic, queueId);
+    if (batchQueue) return this.#batchReader.range(batchQueue);
     const queue = this.#queues.find(topic, queueId);
     return { minOffset: queue?.minOffset ?? 0, maxOffset: queue?.maxOffset ?? 0 };
   }
@@ -48,6 +69,8 @@ export class QueueReader {
     maxBytes: number,
     filter: ReadFilter | undefined,
   ): ReadResult {
+    const batchQueue = this.#batchQueues.find(topic, queueId);
+    if (batchQueue) return this.#batchReader.read(batchQueue, offset, maxCount, maxBytes, filter);
     const queue = this.#queues.find(topic, queueId);
     const bounds = this.range(topic, queueId);
     const { minOffset, maxOffset } = bounds;
@@ -75,23 +98,47 @@ export class QueueReader {
     let sizeBytes = 0;
     let isRemoved = false;
     let scanned = 0;
+    // Where the record of the entry before ends: the next one lies at or after it.
+    let lastEnd = 0;
     for (const [index, entry] of entries.entries()) {
       if (records.length >= Math.max(1, maxCount)) break;
       if (records.length > 0 && sizeBytes + entry.sizeBytes > maxBytes) break;
       scanned += 1;
-      if (entry.sizeBytes === BLANK_ENTRY_SIZE || entry.commitLogOffset < this.#commitLog.minOffset) {
+      if (entry.sizeBytes === BLANK_ENTRY_SIZE) {
         isRemoved = true;
         continue;
       }
-      if (filter?.matchesTagsCode && !filter.matchesTagsCode(entry.tagsCode)) continue;
+      const isPlausible = entry.sizeBytes >= RECORD_MIN_BYTES && entry.commitLogOffset >= lastEnd;
+      if (isPlausible) lastEnd = entry.commitLogOffset + entry.sizeBytes;
+      if (isPlausible && !mayMatch(filter, entry)) continue;
       // Only what will be returned is worth being read together.
-      const record = runs.read(entries, index, filter ? 1 : maxCount - records.length, maxBytes - sizeBytes);
-      if (!record) {
+      let record = runs.read(entries, index, filter ? 1 : maxCount - records.length, maxBytes - sizeBytes);
+      if (!record || !this.#fits(queue, offset + index, record, entry.commitLogOffset)) {
+        const healed = this.#healing.heal(queue, offset + index);
+        if (healed.status === 'SEARCHING') {
+          // The next read begins with this entry, and the search goes on.
+          scanned -= 1;
+          break;
+        }
+        record = healed.status === 'HEALED' ? this.#recordOf(healed.entry) : undefined;
+        if (!record || healed.status !== 'HEALED') {
+          isRemoved = true;
+          continue;
+        }
+        lastEnd = healed.entry.commitLogOffset + healed.entry.sizeBytes;
+        if (!mayMatch(filter, healed.entry)) continue;
+        // Like any other that is too large: unless it is the first one, the next read begins with it.
+        if (records.length > 0 && sizeBytes + record.length > maxBytes) {
+          scanned -= 1;
+          break;
+        }
+      } else if (!isPlausible) {
+        // It is right, so the entry before it was not.
+        lastEnd = entry.commitLogOffset + entry.sizeBytes;
+        if (!mayMatch(filter, entry)) continue;
+      }
+      if (isRemovedRecord(record)) {
         isRemoved = true;
-        this.#logger.warn(
-          { topic: queue.topic, queueId: queue.queueId, queueOffset: offset + index, ...entry },
-          'a queue entry points at no record and is skipped',
-        );
         continue;
       }
       if (filter?.matchesProperties && !filter.matchesProperties(recordProperties(record))) continue;
@@ -108,6 +155,8 @@ export class QueueReader {
    * before it. Before the first message and after the last one the answer is the nearest that the queue has.
    */
   offsetByTime(topic: string, queueId: number, timestamp: TimestampMillis, boundary: 'LOWER' | 'UPPER'): QueueOffset {
+    const batchQueue = this.#batchQueues.find(topic, queueId);
+    if (batchQueue) return this.#batchReader.offsetByTime(batchQueue, timestamp, boundary);
     const { minOffset, maxOffset } = this.range(topic, queueId);
     let low = minOffset;
     let high = maxOffset;
@@ -121,16 +170,36 @@ export class QueueReader {
     return boundary === 'LOWER' ? low : Math.max(minOffset, low - 1);
   }
 
+  #fits(queue: ConsumeQueue, queueOffset: QueueOffset, record: Buffer, commitLogOffset: CommitLogOffset): boolean {
+    const isOwn =
+      isQueuedRecordOf(record, queue.topicBytes, queue.queueId) && recordQueueOffset(record) === queueOffset;
+    return isOwn || this.#healing.fits(queue, queueOffset, record, commitLogOffset);
+  }
+
+  #recordOf(entry: QueueEntry): Buffer | undefined {
+    return this.#commitLog.readRange(entry.commitLogOffset, entry.sizeBytes);
+  }
+
   storeTimeAt(topic: string, queueId: number, offset: QueueOffset): TimestampMillis {
+    const batchQueue = this.#batchQueues.find(topic, queueId);
+    if (batchQueue) return this.#batchReader.storeTimeAt(batchQueue, offset);
     const queue = this.#queues.find(topic, queueId);
     if (!queue || offset < queue.minOffset || offset >= queue.maxOffset) return -1;
     const entry = queue.entryAt(offset);
-    if (!entry || entry.commitLogOffset < this.#commitLog.minOffset) return -1;
+    if (!entry || entry.sizeBytes === BLANK_ENTRY_SIZE) return -1;
     const prefix = this.#commitLog.readRange(
       entry.commitLogOffset,
       Math.min(entry.sizeBytes, STORE_TIMESTAMP_PREFIX_BYTES),
     );
-    return prefix && isRecordOf(prefix, entry) ? recordStoreTimestamp(prefix) : -1;
+    if (prefix && isRecordOf(prefix, entry)) {
+      // The topic lies further back: whoever reads the message compares it.
+      if (!queue.isLight && isPlaceOf(prefix, queueId, offset)) return recordStoreTimestamp(prefix);
+      const record = this.#recordOf(entry);
+      if (record && this.#fits(queue, offset, record, entry.commitLogOffset)) return recordStoreTimestamp(record);
+    }
+    const healed = this.#healing.heal(queue, offset);
+    const record = healed.status === 'HEALED' ? this.#recordOf(healed.entry) : undefined;
+    return record ? recordStoreTimestamp(record) : -1;
   }
 }
 
@@ -150,6 +219,11 @@ class RunReader {
     const held = this.#held(entry);
     if (held) return isRecordOf(held, entry) ? held : undefined;
     const length = runLength(entries, index, countMax, Math.min(bytesMax, RUN_BYTES_MAX));
+    // A size that large may be damage: the record's own one is asked for first.
+    if (entry.sizeBytes > RUN_BYTES_MAX) {
+      const large = this.#commitLog.readRecord(entry.commitLogOffset);
+      return large && isRecordOf(large, entry) ? large : undefined;
+    }
     const run = length > entry.sizeBytes ? this.#commitLog.readRange(entry.commitLogOffset, length) : undefined;
     if (run) {
       this.#start = entry.commitLogOffset;
@@ -182,6 +256,11 @@ function runLength(entries: readonly QueueEntry[], from: number, countMax: numbe
   return end - first.commitLogOffset;
 }
 
+function mayMatch(filter: ReadFilter | undefined, entry: QueueEntry): boolean {
+  // An address that leads nowhere tells nothing: the client filters, as with RocketMQ.
+  return !filter?.matchesTagsCode || isExtAddress(entry.tagsCode) || filter.matchesTagsCode(entry.tagsCode);
+}
+
 /** Does the record that was read say of itself what the queue entry says? */
 function isRecordOf(record: Buffer, entry: QueueEntry): boolean {
   if (record.length < STORE_TIMESTAMP_PREFIX_BYTES) return false;
@@ -189,6 +268,10 @@ function isRecordOf(record: Buffer, entry: QueueEntry): boolean {
     record.readInt32BE(RECORD_AT.COMMIT_LOG_OFFSET) * 0x1_0000_0000 +
     record.readUInt32BE(RECORD_AT.COMMIT_LOG_OFFSET + 4);
   return record.readInt32BE(RECORD_AT.TOTAL_SIZE) === entry.sizeBytes && position === entry.commitLogOffset;
+}
+
+function isPlaceOf(record: Buffer, queueId: number, queueOffset: QueueOffset): boolean {
+  return record.readInt32BE(RECORD_AT.QUEUE_ID) === queueId && recordQueueOffset(record) === queueOffset;
 }
 
 function nothing(status: ReadStatus, nextBeginOffset: QueueOffset, bounds: Bounds): ReadResult {

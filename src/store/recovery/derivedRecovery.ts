@@ -11,32 +11,96 @@ import type { IndexEntry } from '../keys/indexFile.js';
 import { FIRST_ENTRY } from '../keys/indexFile.js';
 import type { IndexHash } from '../keys/indexHash.js';
 import type { KeyIndex } from '../keys/keyIndex.js';
-import type { ConsumeQueues, DispatchEntry } from '../queues/consumeQueues.js';
+import type { BatchQueues } from '../queues/batchQueues.js';
+import type { ConsumeQueues, DispatchEntry, QueueBoundsList } from '../queues/consumeQueues.js';
 import { entryTagsCode, isQueued } from '../queues/dispatch.js';
+import { LIGHT_QUEUE_ID, lightPlacesOf } from '../queues/multiDispatch.js';
+import type { QueueBounds } from './marks.js';
 
-/** Queues that are fed by records of other topics, and so are not rebuilt from records of their own. */
-const LMQ_PREFIX = '%LMQ%';
+const nameOf = (topic: string, queueId: number) => `${topic}/${queueId}`;
 
 export class QueueRecovery {
   readonly #queues: ConsumeQueues;
   readonly #delayLevels: readonly number[];
-  readonly #batchTopics: ReadonlySet<string>;
+  readonly #batchQueues: BatchQueues;
+  /** Entries of records below are right, except of the damaged queues. */
+  #from: CommitLogOffset = 0;
+  #bounds: QueueBoundsList = [];
+  readonly #damaged = new Set<string>();
 
-  constructor(parts: { queues: ConsumeQueues; delayLevels: readonly number[]; batchTopics: ReadonlySet<string> }) {
+  constructor(parts: { queues: ConsumeQueues; delayLevels: readonly number[]; batchQueues: BatchQueues }) {
     this.#queues = parts.queues;
     this.#delayLevels = parts.delayLevels;
-    this.#batchTopics = parts.batchTopics;
+    this.#batchQueues = parts.batchQueues;
   }
 
-  /** `from`: entries of records below are right. `end`: nothing lies at or after it. */
-  begin(from: CommitLogOffset, end: CommitLogOffset): void {
-    for (const queue of this.#queues.all()) queue.beginRecovery(queue.topic.startsWith(LMQ_PREFIX) ? end : from);
+  /** Queues that are missing or not whole: they need all records of the log. */
+  get damaged(): ReadonlySet<string> {
+    return this.#damaged;
+  }
+
+  /** Looks at the queues, changing nothing, when their bounds at the position are known. */
+  look(position: CommitLogOffset, bounds: QueueBoundsList, logStart: CommitLogOffset): void {
+    this.#from = position;
+    this.#bounds = bounds;
+    for (const known of this.#known()) {
+      const { topic, queueId } = known;
+      const isWhole = this.#queues.find(topic, queueId)?.isWhole(known, position, logStart);
+      if (!isWhole) this.#damaged.add(nameOf(topic, queueId));
+    }
+  }
+
+  /** `minOffset` is the log's start, where the walk begins if nothing is known or a queue is damaged. */
+  begin(minOffset: CommitLogOffset): void {
+    const isKnown = this.#from > 0;
+    const ends = new Map(this.#known().map((known) => [nameOf(known.topic, known.queueId), known.maxOffset]));
+    for (const queue of this.#queues.all()) {
+      queue.dropBehindGap();
+      const name = nameOf(queue.topic, queue.queueId);
+      const end = ends.get(name);
+      // Of a queue that was not there at the position every entry belongs to a later record, or to nothing.
+      if (!isKnown || this.#damaged.has(name)) queue.beginRecovery(minOffset);
+      else if (end === undefined) queue.restart();
+      else queue.adoptBounds(queue.firstStoredOffset, end);
+    }
   }
 
   meet(message: StoredMessage): void {
-    const entry = dispatchEntryOf(message, this.#delayLevels);
-    if (entry && !this.#batchTopics.has(entry.topic)) this.#queues.reconcile(entry);
+    if (this.#batchQueues.reconcile(message)) return;
+    for (const entry of dispatchEntriesOf(message, this.#delayLevels)) {
+      if (message.commitLogOffset < this.#from && !this.#damaged.has(nameOf(entry.topic, entry.queueId))) continue;
+      this.#queues.reconcile(entry);
+    }
   }
+
+  /** Queues that were damaged have their numbers back, even where the log has no record of the last ones any more. */
+  end(): void {
+    for (const { topic, queueId, maxOffset } of this.#known()) {
+      if (this.#damaged.has(nameOf(topic, queueId))) this.#queues.extendTo(topic, queueId, maxOffset);
+    }
+  }
+
+  #known(): QueueBounds[] {
+    return this.#bounds.flatMap(([topic, numbers]) => {
+      // Deleted after the mark was written: its queues are to be gone.
+      if (this.#queues.isDeleted(topic, this.#from - 1)) return [];
+      const queues: QueueBounds[] = [];
+      for (let at = 0; at + 2 < numbers.length; at += 3) {
+        const [queueId = 0, minOffset = 0, maxOffset = 0] = numbers.slice(at, at + 3);
+        queues.push({ topic, queueId, minOffset, maxOffset });
+      }
+      return queues;
+    });
+  }
+}
+
+/** Every queue entry of a record: its own queue's, and those of the light queues it names. */
+export function dispatchEntriesOf(message: StoredMessage, delayLevels: readonly number[]): DispatchEntry[] {
+  const own = dispatchEntryOf(message, delayLevels);
+  if (!own) return [];
+  const light = lightPlacesOf(message.topic, message.properties);
+  if (light.length === 0) return [own];
+  return [own, ...light.map((place) => ({ ...own, ...place, queueId: LIGHT_QUEUE_ID }))];
 }
 
 /** What dispatch takes from a record; undefined for one that is in no queue. */
@@ -114,7 +178,9 @@ export class IndexCheck {
 
   /** The log ended at `end`: entries of lower records that nothing asked for are one too many. */
   end(end: CommitLogOffset): void {
-    if (!this.#isFilling && !this.#differs && this.#peek() && this.#entry.commitLogOffset < end) this.#differs = true;
+    if (this.#isFilling) return;
+    // Down to the very last one: a lost sector reads as entries of position 0, behind others that lie beyond the end.
+    for (; !this.#differs && this.#peek(); this.#number += 1) this.#differs = this.#entry.commitLogOffset < end;
   }
 
   /** An Apache broker that rebuilt the index gave events their tag entry: harmless. */

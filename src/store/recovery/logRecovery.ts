@@ -10,11 +10,12 @@
 import { crc32 } from 'node:zlib';
 import { CorruptionError } from '../../base/errors.js';
 import type { Files } from '../../base/files.js';
+import { parentOf } from '../../base/files.js';
 import type { CommitLogOffset } from '../../base/flavours.js';
 import type { Logger } from '../../base/logger.js';
 import type { StoredMessage } from '../../protocol/message.js';
 import { EVENT_PROPERTY } from '../../protocol/messageProperties.js';
-import { RECORD_AT, recordShapeAt } from '../../protocol/messageRecord.js';
+import { BLANK_MIN_BYTES, RECORD_AT, recordShapeAt } from '../../protocol/messageRecord.js';
 import { recordStoreTimestamp } from '../log/recordView.js';
 import type { Segment } from '../log/segment.js';
 import type { SegmentList } from '../log/segmentList.js';
@@ -57,9 +58,32 @@ export function identityOf(record: Buffer, commitLogOffset: CommitLogOffset): Re
   };
 }
 
+/** Throws CorruptionError when a segment between two others is missing. */
+export function refuseMissingSegment(segments: SegmentList): void {
+  let end = segments.first?.start ?? 0;
+  for (const segment of segments.all) {
+    if (segment.start !== end) throw damage(segments, end, `the next segment starts at ${segment.start}`);
+    end = segment.end;
+  }
+}
+
+/** Start of the last segment that holds anything; 0 when there is none. */
+export function startOfLastUsed(segments: SegmentList): CommitLogOffset {
+  return segments.all.findLast((segment) => !isNothingAt(segments, segment.start))?.start ?? 0;
+}
+
+/** Was nothing ever written at the position, or is its segment missing? */
+function isNothingAt(segments: SegmentList, position: CommitLogOffset): boolean {
+  const segment = segments.find(position);
+  if (!segment) return true;
+  const head = Buffer.alloc(BLANK_MIN_BYTES);
+  segment.read(head, 0, Math.min(head.length, segment.end - position), position);
+  return head.every((byte) => byte === 0);
+}
+
 /**
- * Does the synced mark hold? It is void when its record is not there, as after another program cut the log. When the
- * record is there and its bytes differ, it is damaged: CorruptionError.
+ * Does the synced mark hold? It is void when another record lies in the place of its own, as after another program cut
+ * the log and went on. When nothing lies there, or the record with other bytes, the log is damaged: CorruptionError.
  */
 export function syncedMarkHolds(segments: SegmentList, mark: SyncedMark | undefined): boolean {
   if (!mark) return false;
@@ -67,17 +91,24 @@ export function syncedMarkHolds(segments: SegmentList, mark: SyncedMark | undefi
   const { last } = mark;
   const found = identifyRecord(segments, last.commitLogOffset);
   const isThere = found && found.sizeBytes === last.sizeBytes && found.storeTimestamp === last.storeTimestamp;
+  if (!isThere && isNothingAt(segments, last.commitLogOffset)) {
+    throw damage(segments, last.commitLogOffset, 'the last record that was synced is gone');
+  }
   if (!isThere) return false;
   if (found.crc === last.crc) return true;
   throw damage(segments, last.commitLogOffset, 'its bytes are not those that were synced');
 }
 
-/** Looks for the end of the log from `from` on, which is the start of a record or of a segment. Changes nothing. */
+/**
+ * Looks for the end of the log from `from` on, which is the start of a record or of a segment. Changes nothing. `tell`
+ * hears what was found and decided, also before the refusal is thrown.
+ */
 export function findLogEnd(
   segments: SegmentList,
   from: CommitLogOffset,
   markPosition: CommitLogOffset,
   lastBefore: RecordIdentity | undefined,
+  tell: (facts: EndFacts & { end: CommitLogOffset; decision: EndDecision }) => void = () => {},
 ): FoundEnd {
   const append = new OpenAppend();
   let lastAt: CommitLogOffset | undefined;
@@ -91,7 +122,9 @@ export function findLogEnd(
   const end = isCut && append.start !== undefined ? append.start : found.position;
   const kind = isCut ? 'INCOMPLETE_APPEND' : found.kind;
   const reason = isCut ? 'the last append is not whole' : found.reason;
-  const decision = decide({ found: kind, position: end < markPosition ? 'BELOW_MARK' : 'ABOVE_MARK' });
+  const facts: EndFacts = { found: kind, position: end < markPosition ? 'BELOW_MARK' : 'ABOVE_MARK' };
+  const decision = decide(facts);
+  tell({ ...facts, end, decision });
   if (decision === 'REFUSE') throw damage(segments, end, reason);
   const last = isCut ? beforeAppend : lastAt;
   return { end, decision, reason, last: last === undefined ? lastBefore : identifyRecord(segments, last) };
@@ -105,9 +138,10 @@ function damage(segments: SegmentList, position: CommitLogOffset, reason: string
   const segment = segments.find(position);
   const file = segment?.path ?? segments.directory;
   const offset = position - (segment?.start ?? 0);
+  const directory = parentOf(segments.directory);
   return new CorruptionError(
-    `the commit log is damaged at byte ${offset} of ${file} (log position ${position}): ${reason}; ` +
-      'nothing was changed: restore the file from a copy, or repair the store, which keeps what it removes',
+    `the commit log is damaged at byte ${offset} of ${file} (log position ${position}): ${reason}; nothing was changed: ` +
+      `foldlog store verify ${directory} shows what is lost, with --repair it keeps what can be read; or restore a copy`,
     { file, offset, found: reason },
   );
 }

@@ -102,7 +102,7 @@ function scanSegment(
 }
 
 /** A stretch of a segment in memory that moves on as it is asked for later bytes. */
-class Window {
+export class Window {
   readonly #segment: Segment;
   #bytes: Buffer;
   #start = 0;

@@ -15,11 +15,14 @@ import { crc32 } from 'node:zlib';
 import { readInt64, writeInt64 } from '../../base/bytes.js';
 import { CorruptionError } from '../../base/errors.js';
 import type { Files, OpenFile } from '../../base/files.js';
-import { joinPath } from '../../base/files.js';
+import { joinPath, parentOf } from '../../base/files.js';
 import type { CommitLogOffset, QueueOffset, TimestampMillis } from '../../base/flavours.js';
 import type { IndexMark } from '../keys/keyIndex.js';
+import type { QueueBoundsList } from '../queues/consumeQueues.js';
 
 export const MARKS_DIRECTORY = 'foldlog';
+/** In `removed-<n>/` while a repair is under way (`offline/removedDirectory.ts`). */
+export const REPAIR_PLAN = 'plan.json';
 
 /** A record of the log, named so exactly that another one in its place is noticed. */
 export interface RecordIdentity {
@@ -41,6 +44,8 @@ export interface SyncedMark {
 export interface DerivedMark {
   /** Queue entries of all records below are synced. */
   queuesPosition: CommitLogOffset;
+  /** The bounds of each queue at that position. */
+  queues?: QueueBoundsList;
   /** Undefined while nothing is indexed. */
   index: IndexMark | undefined;
 }
@@ -53,9 +58,13 @@ export interface QueueBounds {
 }
 
 export interface EndMark {
+  /** Start of the first segment. */
+  logStart?: CommitLogOffset;
   logEnd: CommitLogOffset;
   last: RecordIdentity | undefined;
   queues: QueueBounds[];
+  /** How many entries each queue of a BatchCQ topic has. */
+  batchQueues?: [topic: string, queueId: number, entryCount: number][];
   index: { file: string; indexCount: number; endPhyOffset: CommitLogOffset }[];
 }
 
@@ -124,6 +133,14 @@ export class Marks {
     this.#files.syncDirectory(this.path);
   }
 
+  /** Forgets a synced mark that is void, before the log is changed where it points to. */
+  removeSynced(): void {
+    const file = this.fileOf('synced');
+    if (!this.#files.stat(file)) return;
+    this.#files.remove(file);
+    this.#files.syncDirectory(this.path);
+  }
+
   readRunning(): Running | undefined {
     const file = this.fileOf('running');
     if (!this.#files.stat(file)) return undefined;
@@ -138,6 +155,27 @@ export class Marks {
 
   fileOf(name: string): string {
     return joinPath(this.path, name);
+  }
+}
+
+/** Numbers of the directories that keep what repairs removed, lowest first. */
+export function removedNumbers(files: Files, storeDirectory: string): number[] {
+  return files
+    .list(joinPath(storeDirectory, MARKS_DIRECTORY))
+    .flatMap((name) => /^removed-(\d+)$/.exec(name)?.[1] ?? [])
+    .map(Number)
+    .sort((a, b) => a - b);
+}
+
+/** Throws CorruptionError when a repair was interrupted: what it has still to write must not meet newer records. */
+export function refuseUnfinishedRepair(files: Files, storeDirectory: string): void {
+  for (const number of removedNumbers(files, storeDirectory)) {
+    const file = joinPath(storeDirectory, MARKS_DIRECTORY, `removed-${number}`, REPAIR_PLAN);
+    if (!files.stat(file)) continue;
+    throw new CorruptionError(
+      `a repair of ${storeDirectory} was interrupted: finish it with foldlog store verify ${storeDirectory} --repair`,
+      { file, offset: 0 },
+    );
   }
 }
 
@@ -206,17 +244,26 @@ export class SyncedMarkFile {
   readonly #generation: number;
   #sequence: number;
   #isDirty = false;
+  #last = -1;
+  #durableLast = -1;
   readonly #bytes = Buffer.alloc(PLACE_BYTES);
 
   constructor(files: Files, path: string, generation: number) {
     this.#sequence = readSyncedMark(files, path)?.sequence ?? 0;
+    const isNew = !files.stat(path);
     this.#file = files.open(path, 'a+');
     this.#generation = generation;
     if (this.#file.size() < 2 * PLACE_BYTES) this.#file.truncate(2 * PLACE_BYTES);
+    if (isNew) files.syncDirectory(parentOf(path));
   }
 
   get isDirty(): boolean {
     return this.#isDirty;
+  }
+
+  /** Start of the last record that a mark on the device names: that one, or a later one, is found after a crash. -1: none. */
+  get durableLast(): CommitLogOffset {
+    return this.#durableLast;
   }
 
   /** Hands the mark to the operating system; {@link sync} makes it durable. */
@@ -233,16 +280,20 @@ export class SyncedMarkFile {
     bytes.writeUInt32BE(crc32(bytes.subarray(0, CHECKED_BYTES)), CHECKED_BYTES);
     this.#file.write(bytes, 0, CHECKED_BYTES + 4, (this.#sequence % 2) * PLACE_BYTES);
     this.#isDirty = true;
+    this.#last = last?.commitLogOffset ?? -1;
   }
 
   async sync(): Promise<void> {
     this.#isDirty = false;
+    const last = this.#last;
     await this.#file.sync();
+    this.#durableLast = last;
   }
 
   syncNow(): void {
     this.#isDirty = false;
     this.#file.syncNow();
+    this.#durableLast = this.#last;
   }
 
   close(): void {

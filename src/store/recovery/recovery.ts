@@ -13,14 +13,22 @@ import type { Logger } from '../../base/logger.js';
 import type { IndexHash } from '../keys/indexHash.js';
 import type { IndexMark, KeyIndex } from '../keys/keyIndex.js';
 import type { SegmentList } from '../log/segmentList.js';
+import type { BatchQueues } from '../queues/batchQueues.js';
 import type { ConsumeQueues } from '../queues/consumeQueues.js';
 import { hasAbort, readAbort, writeAbort } from './checkpoint.js';
 import { IndexCheck, IndexFilling, QueueRecovery } from './derivedRecovery.js';
 import type { FoundEnd } from './logRecovery.js';
-import { findLogEnd, identifyRecord, LogRepair, syncedMarkHolds } from './logRecovery.js';
+import {
+  findLogEnd,
+  identifyRecord,
+  LogRepair,
+  refuseMissingSegment,
+  startOfLastUsed,
+  syncedMarkHolds,
+} from './logRecovery.js';
 import { scanLog } from './logScan.js';
-import type { EndMark, Generations, Marks, RecordIdentity, Running, SyncedMark } from './marks.js';
-import { beginGeneration, readSyncedMark, SyncedMarkFile } from './marks.js';
+import type { DerivedMark, EndMark, Generations, Marks, RecordIdentity, Running, SyncedMark } from './marks.js';
+import { beginGeneration, readSyncedMark, refuseUnfinishedRepair, SyncedMarkFile } from './marks.js';
 import type { StartKind } from './recoveryTables.js';
 import { startRow } from './recoveryTables.js';
 
@@ -38,8 +46,7 @@ export interface RecoveryParts {
   hash: IndexHash;
   marks: Marks;
   delayLevels: readonly number[];
-  /** Topics with `batchconsumequeue/` directories, whose queues this store does not keep. */
-  batchTopics: ReadonlySet<string>;
+  batchQueues: BatchQueues;
   /** What `abort` is to say while this run lasts, and the sizes of its files. */
   running: Running;
 }
@@ -54,9 +61,11 @@ export interface Recovered {
 
 export function recover(parts: RecoveryParts): Recovered {
   const { files, directory, marks } = parts;
+  refuseUnfinishedRepair(files, directory);
   const mark = readSyncedMark(files, marks.fileOf('synced'));
   const endMark = marks.read('end');
   const generations = marks.read('generations');
+  refuseMissingSegment(parts.segments);
   const markHolds = syncedMarkHolds(parts.segments, mark);
   const abort = readAbort(files, directory);
   const isOurs =
@@ -69,23 +78,38 @@ export function recover(parts: RecoveryParts): Recovered {
     syncedMark: markHolds ? ('HOLDS' as const) : ('VOID' as const),
   };
   const start = generations ? (startRow(facts)?.start ?? 'UNKNOWN') : 'UNKNOWN';
+  parts.logger.debug({ ...facts, start }, 'how the last run ended');
   const run = new Recovery(parts, start, markHolds ? mark : undefined, endMark, generations);
   return run.run();
+}
+
+/** Does the log hold the record, unchanged? */
+function isThere(segments: SegmentList, record: RecordIdentity | undefined): boolean {
+  if (!record) return true;
+  const found = identifyRecord(segments, record.commitLogOffset);
+  return found !== undefined && found.crc === record.crc && found.sizeBytes === record.sizeBytes;
 }
 
 /** Does the log end where and how our clean stop left it? */
 function endMatches(segments: SegmentList, mark: EndMark): boolean {
   const { last, logEnd } = mark;
-  if (last) {
-    const found = identifyRecord(segments, last.commitLogOffset);
-    if (!found || found.crc !== last.crc || found.sizeBytes !== last.sizeBytes) return false;
-  }
+  if (!isThere(segments, last)) return false;
   const segment = segments.find(logEnd);
   if (!segment) return (segments.last?.end ?? 0) === logEnd;
   if (segment !== segments.last) return false;
   const next = Buffer.alloc(Math.min(8, segment.end - logEnd));
   segment.read(next, 0, next.length, logEnd);
   return next.every((byte) => byte === 0);
+}
+
+/** Queues that a line of the log names. */
+const NAMED_MAX = 10;
+
+interface DerivedPlan {
+  queueRecovery: QueueRecovery;
+  /** The index's part of the durable mark, when its files are there. */
+  index: IndexMark | undefined;
+  from: CommitLogOffset;
 }
 
 class Recovery {
@@ -114,20 +138,21 @@ class Recovery {
     keyIndex.load();
     const isClean = this.#start === 'CLEAN' && this.#adoptDerived();
     const minOffset = segments.first?.start ?? 0;
-    // Of a clean stop whose queues or index were damaged since, the log's end is still known.
-    const derived = this.#start === 'OWN_CRASH' ? marks.read('derived') : undefined;
-    const derivedFrom = Math.max(minOffset, Math.min(derived?.queuesPosition ?? 0, derived?.index?.position ?? 0));
-    const found = isClean ? this.#cleanEnd() : this.#look(derivedFrom, minOffset);
-    if (!isClean && !derived) marks.remove('derived');
+    const derived = this.#start === 'UNKNOWN' ? undefined : marks.read('derived');
+    const plan = isClean ? undefined : this.#plan(derived, minOffset);
+    const found = plan ? this.#look(plan.from, minOffset) : this.#cleanEnd();
+    if (plan && !derived) marks.remove('derived');
     this.#beginRun();
-    if (!isClean) {
+    if (plan) {
       this.#repairLog(found);
-      this.#deriveAgain(derivedFrom, found.end, derived?.index);
+      this.#deriveAgain(plan, found.end);
     }
     const generations = this.#generation(found.end);
     const syncedMark = new SyncedMarkFile(this.#parts.files, marks.fileOf('synced'), generations.current);
     syncedMark.write(found.end, found.last);
     syncedMark.syncNow();
+    // A mark whose name a power loss takes would leave damage looking like a tail.
+    this.#parts.files.syncDirectory(marks.path);
     const start = this.#start;
     if (start !== 'CLEAN' && found.end > 0) {
       logger.info({ start, logEnd: found.end, generation: generations.current }, 'the store was recovered');
@@ -141,20 +166,30 @@ class Recovery {
 
   /** Reads everything that is not known to be good. Throws CORRUPTION; nothing has changed then. */
   #look(derivedFrom: CommitLogOffset, minOffset: CommitLogOffset): FoundEnd {
-    const { segments } = this.#parts;
-    const markPosition = this.#mark?.position ?? 0;
+    const { segments, files, directory, logger } = this.#parts;
+    // Whoever stopped cleanly had synced the log: only what lies in its last segment may be a tail.
+    const stoppedAt = hasAbort(files, directory) ? 0 : startOfLastUsed(segments);
+    const markPosition = Math.max(this.#mark?.position ?? 0, stoppedAt);
     const markedRecord = this.#mark?.last?.commitLogOffset ?? 0;
-    const from = this.#start === 'OWN_CRASH' ? Math.max(minOffset, Math.min(derivedFrom, markedRecord)) : minOffset;
-    return findLogEnd(segments, from, markPosition, from > minOffset ? this.#mark?.last : undefined);
+    const from = this.#start === 'UNKNOWN' ? minOffset : Math.max(minOffset, Math.min(derivedFrom, markedRecord));
+    const lastBefore = from > minOffset ? this.#mark?.last : undefined;
+    return findLogEnd(segments, from, markPosition, lastBefore, (facts) => logger.debug(facts, 'where the log ends'));
   }
 
   /** From here on the store counts as running. */
   #beginRun(): void {
     const { files, directory, marks, running, emptyFiles, shortFiles } = this.#parts;
     marks.create();
-    marks.writeRunning(running);
-    writeAbort(files, directory, running.token);
+    // After a crash of ours both are there. They stay as they are: between two new ones a crash would look foreign.
+    const before = marks.readRunning();
+    const isSame = before?.token === running.token && before.sizes === running.sizes;
+    if (isSame && readAbort(files, directory) === running.token) confirmRun(files, directory, marks);
+    else {
+      marks.writeRunning(running);
+      writeAbort(files, directory, running.token);
+    }
     marks.remove('end');
+    if (!this.#mark) marks.removeSynced();
     for (const file of emptyFiles) files.remove(file);
     for (const { path, sizeBytes } of shortFiles) {
       const file = files.open(path, 'r+');
@@ -171,9 +206,10 @@ class Recovery {
 
   /** After a clean stop queues and index are believed when they end where the end mark says. */
   #adoptDerived(): boolean {
-    const { queues, keyIndex } = this.#parts;
+    const { queues, keyIndex, segments } = this.#parts;
+    const logStart = segments.first?.start ?? 0;
     const mark = this.#endMark;
-    if (!mark || keyIndex.hasOddFiles || keyIndex.all.length !== mark.index.length) return false;
+    if (!mark || keyIndex.hasOddFiles || !keyIndex.isChecked || keyIndex.all.length !== mark.index.length) return false;
     const isIndexRight = mark.index.every(({ file, indexCount, endPhyOffset }, at) => {
       const found = keyIndex.all[at];
       return (
@@ -186,26 +222,45 @@ class Recovery {
     let count = 0;
     for (const { topic, queueId, minOffset, maxOffset } of mark.queues) {
       const queue = queues.find(topic, queueId);
-      if (!queue?.filesEndAt(maxOffset)) return false;
+      if (!queue?.filesEndAt(maxOffset) || !queue.isConnected) return false;
+      if (!queue.isWhole({ minOffset, maxOffset }, mark.logEnd, logStart)) return false;
       queue.adoptBounds(minOffset, maxOffset);
+      // Segments in front were removed since.
+      if (logStart !== mark.logStart) queue.correctMin(logStart);
       count += 1;
     }
-    return count === [...queues.all()].length;
+    const batchCounts = JSON.stringify(this.#parts.batchQueues.counts());
+    return count === [...queues.all()].length && batchCounts === JSON.stringify(mark.batchQueues ?? []);
+  }
+
+  /** What is right up to the durable mark needs no look; what is missing or damaged needs the whole log. */
+  #plan(derived: DerivedMark | undefined, minOffset: CommitLogOffset): DerivedPlan {
+    const { queues, delayLevels, batchQueues, keyIndex } = this.#parts;
+    const queueRecovery = new QueueRecovery({ queues, delayLevels, batchQueues });
+    if (!derived?.queues) return { queueRecovery, index: undefined, from: minOffset };
+    queueRecovery.look(derived.queuesPosition, derived.queues, minOffset);
+    const index = derived.index && keyIndex.canRestore(derived.index, minOffset) ? derived.index : undefined;
+    // Batch queues are seldom there, and no mark tells where they end: they are compared with the whole log.
+    const hasBatches = batchQueues.counts().length > 0 || (this.#endMark?.batchQueues?.length ?? 0) > 0;
+    const isWhole = index && queueRecovery.damaged.size === 0 && !hasBatches;
+    const from = isWhole ? Math.max(minOffset, Math.min(derived.queuesPosition, index.position)) : minOffset;
+    return { queueRecovery, index, from };
   }
 
   /** Queues and index from the records in [from, end). */
-  #deriveAgain(from: CommitLogOffset, end: CommitLogOffset, mark: IndexMark | undefined): void {
-    const { segments, queues, keyIndex, hash, delayLevels, batchTopics } = this.#parts;
+  #deriveAgain({ queueRecovery, from, index: mark }: DerivedPlan, end: CommitLogOffset): void {
+    const { segments, queues, batchQueues, keyIndex, hash, logger } = this.#parts;
     const minOffset = segments.first?.start ?? 0;
-    const queueRecovery = new QueueRecovery({ queues, delayLevels, batchTopics });
-    queueRecovery.begin(from, end);
+    queueRecovery.begin(minOffset);
+    batchQueues.beginRecovery(from);
     const indexFrom = mark && keyIndex.restore(mark) ? mark.position : undefined;
     const filling = new IndexFilling({ keyIndex, hash });
     let check: IndexCheck | undefined;
+    let isChained = true;
     if (indexFrom === undefined) {
       // Odd files could lie between others: their entries would be missing in the middle.
       if (keyIndex.hasOddFiles) keyIndex.clear();
-      keyIndex.rebuildSlots();
+      isChained = keyIndex.adoptFiles();
       check = new IndexCheck({ keyIndex, hash });
       check.begin(minOffset);
     }
@@ -217,12 +272,32 @@ class Recovery {
       else if (message.commitLogOffset >= (indexFrom ?? 0)) filling.meet(message);
     });
     check?.end(end);
-    if (check?.differs || indexAll) {
+    if (check?.differs || !isChained || indexAll) {
+      // What lies below may not have been looked at yet.
+      if (indexAll) findLogEnd(segments, minOffset, end, undefined);
+      logger.warn({ logEnd: end }, 'the key index did not fit the log and is built anew');
       keyIndex.clear();
       scanLog(segments.all, minOffset, { until: end, verifyCrc: false }, (message) => filling.meet(message));
     }
     keyIndex.dropFrom(end);
+    queueRecovery.end();
+    const batchEntries = batchQueues.endRecovery();
+    if (batchEntries > 0) logger.warn({ entries: batchEntries }, 'entries of batch queues were made from the log');
+    if (queueRecovery.damaged.size > 0) {
+      const names = [...queueRecovery.damaged].slice(0, NAMED_MAX);
+      logger.warn({ queues: names, count: queueRecovery.damaged.size }, 'consume queues were rebuilt from the log');
+    }
     queues.endRecovery(minOffset, this.#start !== 'CLEAN');
+  }
+
+  /**
+   * Up to where the log is surely the one that readers were given positions of. Another program may have cut it and gone
+   * on: what our last marks name tells how far down that was not.
+   */
+  #unchangedEnd(logEnd: CommitLogOffset): CommitLogOffset {
+    if (this.#start !== 'UNKNOWN' || !this.#generations) return logEnd;
+    if (this.#endMark && isThere(this.#parts.segments, this.#endMark.last)) return logEnd;
+    return Math.min(logEnd, this.#mark?.position ?? 0);
   }
 
   /** A start that is not provably clean begins a generation, durable before the first append. */
@@ -230,13 +305,29 @@ class Recovery {
     const { marks, queues } = this.#parts;
     if (this.#start === 'CLEAN' && this.#generations) return this.#generations;
     const offsets = [...queues.all()].map(({ topic, queueId, maxOffset }) => ({ topic, queueId, next: maxOffset }));
-    const generations = beginGeneration(this.#generations, logEnd, offsets);
+    const generations = beginGeneration(this.#generations, this.#unchangedEnd(logEnd), offsets);
     marks.write('generations', generations);
     return generations;
   }
 }
 
-/** Topics whose queues are of the kind that this store does not keep. */
+/** Puts on the device what a run that was killed may have left in memory alone. */
+function confirmRun(files: Files, directory: string, marks: Marks): void {
+  for (const path of [marks.fileOf('running'), joinPath(directory, 'abort')]) {
+    const bytes = files.readFile(path);
+    const file = files.open(path, 'r+');
+    try {
+      file.write(bytes, 0, bytes.length, 0);
+      file.syncNow();
+    } finally {
+      file.close();
+    }
+  }
+  files.syncDirectory(marks.path);
+  files.syncDirectory(directory);
+}
+
+/** Topics whose queues lie in `batchconsumequeue/`. */
 export function batchTopicsOf(files: Files, directory: string): ReadonlySet<string> {
   return new Set(files.list(joinPath(directory, 'batchconsumequeue')));
 }

@@ -392,22 +392,8 @@ describe('what is not answered', () => {
   it('requests of features that are not there', async () => {
     const { client } = await startTestBroker();
     const one = client();
-    for (const code of [25, 324, 325, 370, 401, 200050, 9999]) {
+    for (const code of [25, 324, 325, 401, 200050, 9999]) {
       expect(await one.callRaw(code)).toMatchObject({ code: 3, remark: ` request type ${code} not supported` });
     }
-  });
-
-  it('the end of a transaction', async () => {
-    const { client } = await startTestBroker();
-    const fields = {
-      producerGroup: 'PG',
-      tranStateTableOffset: '0',
-      commitLogOffset: '0',
-      commitOrRollback: '8',
-      msgId: 'm',
-    };
-    const response = await client().callRaw(REQUEST_CODE.END_TRANSACTION, fields);
-    expect(response.code).toBe(RESPONSE_CODE.NO_PERMISSION);
-    expect(response.remark).toContain('transactions are not available');
   });
 });

@@ -90,14 +90,10 @@ describe('SEND_MESSAGE', () => {
     [{ topic: 'T', body: '' }, RESPONSE_CODE.SYSTEM_ERROR, 'no body'],
     [{ topic: 'T', body: Buffer.alloc(5 * 1024 * 1024) }, RESPONSE_CODE.MESSAGE_ILLEGAL, ''],
     [{ topic: 'T', props: { K: 'v'.repeat(32_767) } }, RESPONSE_CODE.MESSAGE_ILLEGAL, ''],
-    [
-      { topic: 'T', props: { TRAN_MSG: 'true' } },
-      RESPONSE_CODE.NO_PERMISSION,
-      'transactional messages are not available',
-    ],
-    [{ topic: 'T', sysFlag: 4 }, RESPONSE_CODE.NO_PERMISSION, 'transactional messages are not available'],
-    [{ topic: 'T', props: { TIMER_DELAY_SEC: '5' } }, RESPONSE_CODE.MESSAGE_ILLEGAL, 'timer delays'],
-    [{ topic: 'T', props: { TIMER_DELIVER_MS: '5' } }, RESPONSE_CODE.MESSAGE_ILLEGAL, 'timer delays'],
+    [{ topic: 'T', props: { TRAN_MSG: 'true' } }, RESPONSE_CODE.MESSAGE_ILLEGAL, 'names its producer group in PGROUP'],
+    [{ topic: 'T', sysFlag: 4 }, RESPONSE_CODE.MESSAGE_ILLEGAL, 'no consumer would ever see the message'],
+    [{ topic: 'T', props: { TIMER_DELAY_SEC: 'soon' } }, RESPONSE_CODE.MESSAGE_ILLEGAL, 'timer message refused'],
+    [{ topic: 'T', props: { TIMER_DELIVER_MS: '9'.repeat(15) } }, RESPONSE_CODE.MESSAGE_ILLEGAL, 'timerMaxDelaySec'],
     [{ topic: 'T', props: { DELAY: 'soon' } }, RESPONSE_CODE.MESSAGE_ILLEGAL, 'delay level "soon" is not a number'],
   ];
 
@@ -193,7 +189,7 @@ describe('SEND_BATCH_MESSAGE', () => {
     ['%RETRY%CG', batchOf({ body: 'a' }), RESPONSE_CODE.MESSAGE_ILLEGAL],
     ['T', Buffer.from('not a batch'), RESPONSE_CODE.SYSTEM_ERROR],
     ['T', batchOf({ body: 'a', props: { DELAY: '3' } }), RESPONSE_CODE.MESSAGE_ILLEGAL],
-    ['T', batchOf({ body: 'a' }, { body: 'b', props: { TRAN_MSG: 'true' } }), RESPONSE_CODE.NO_PERMISSION],
+    ['T', batchOf({ body: 'a' }, { body: 'b', props: { TRAN_MSG: 'true' } }), RESPONSE_CODE.MESSAGE_ILLEGAL],
     ['T', batchOf({ body: 'a'.repeat(3_000_000) }, { body: 'b'.repeat(3_000_000) }), RESPONSE_CODE.MESSAGE_ILLEGAL],
   ];
 

@@ -1,0 +1,71 @@
+/**
+ * What does it cost to load a short stream when the store holds 1,000 streams, and when it holds 1,000,000? Streams of
+ * three events, written round by round, so that the events of one stream lie far apart. The files are in the page cache.
+ * Warm: streams that were loaded before, 1,000 of them in either store; and streams drawn at random from all.
+ */
+import { MessageStore } from '../src/store/index.js';
+import { type Bench, number, question, type Work } from './support/frame.js';
+import { EVENTS } from './support/messages.js';
+import { fillStreams, Streams } from './support/streams.js';
+
+const BODY = Buffer.alloc(128, 'x');
+const EVENTS_EACH = 3;
+const LOADS = 20_000;
+const USED_STREAMS = 1_000;
+
+interface Filled {
+  store: MessageStore;
+  streams: Streams;
+  used: readonly number[];
+  name: string;
+}
+
+async function filled(bench: Bench, streamCount: number): Promise<Filled> {
+  const directory = bench.directories.make();
+  const streams = new Streams(streamCount);
+  const filling = await MessageStore.open({ directory });
+  await fillStreams(filling, streams, BODY, EVENTS_EACH);
+  await filling.close();
+  const store = await MessageStore.open({ directory });
+  const used = streams.drawDifferent(USED_STREAMS);
+  return { store, streams, used, name: `${streamCount.toLocaleString('en-US')} streams` };
+}
+
+function loading(bench: Bench, { store, streams, used, name }: Filled, isWarm: boolean): Work<unknown> {
+  return {
+    name: `${name}${isWarm ? ', used before' : ', drawn from all'}`,
+    count: bench.scaled(LOADS),
+    prepare: (count) => {
+      const drawn = isWarm
+        ? Array.from({ length: count }, (_, at) => used[at % used.length] ?? 0)
+        : streams.drawDifferent(count);
+      return drawn.map((stream) => streams.nameOf(stream));
+    },
+    run(names) {
+      for (const key of names as string[]) {
+        const keys = [{ topic: EVENTS, key }];
+        const { records } = store.readByKeys({ keys, direction: 'forwards', maxCount: 100, maxBytes: 1 << 20 });
+        if (records.length !== EVENTS_EACH) throw new Error(`stream ${key} has ${records.length} events`);
+      }
+    },
+  };
+}
+
+await question('load a short stream', async (bench) => {
+  const few = await filled(bench, 1_000);
+  const many = await filled(bench, bench.scaled(1_000_000));
+  const [fewUsed, manyUsed, manyDrawn] = await bench.compare([
+    loading(bench, few, true),
+    loading(bench, many, true),
+    loading(bench, many, false),
+  ]);
+  await few.store.close();
+  await many.store.close();
+  for (const [what, figure] of [
+    ['used before', manyUsed],
+    ['drawn from all', manyDrawn],
+  ] as const) {
+    const ratio = (figure?.bestCpuMicrosPerOperation ?? 0) / (fewUsed?.bestCpuMicrosPerOperation ?? 1);
+    bench.target(`${what}: CPU of the best round, many streams : few, at most 1.3`, number(ratio), ratio <= 1.3);
+  }
+});

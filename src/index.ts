@@ -24,7 +24,7 @@ export {
   type ReceivedMessage,
   type SendResult,
 } from './client/clientTypes.js';
-export { Producer, type SendOptions } from './client/producer.js';
+export { Producer, type Reply, type SendOptions } from './client/producer.js';
 export { SqliteDatabase, type SqliteDatabaseOptions } from './database/sqliteDatabase.js';
 export { Aggregate, Apply } from './decorators/aggregate.js';
 export { Consumer } from './decorators/consumer.js';

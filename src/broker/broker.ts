@@ -25,8 +25,11 @@ import { RemotingServer } from '../remoting/remotingServer.js';
 import type { Transport } from '../remoting/transport.js';
 import { MessageStore } from '../store/messageStore.js';
 import { BrokerIdentity } from './brokerIdentity.js';
+import { BrokerSettings } from './brokerSettings.js';
+import { BrokerStats } from './brokerStats.js';
 import { ConnectedClients } from './connectedClients.js';
-import { ConsumerOffsets } from './consumerOffsets.js';
+import { ConsumerFilters } from './consumerFilters.js';
+import { ConsumerOffsets, consumerOffsetFile } from './consumerOffsets.js';
 import { DelayedDelivery } from './delay/delayedDelivery.js';
 import { DelayLevels } from './delay/delayLevels.js';
 import { TimerRules } from './delay/timerRules.js';
@@ -47,6 +50,8 @@ import { Transactions } from './transactions/transactions.js';
 
 export interface BrokerOptions {
   config: BrokerConfig;
+  /** The file that it was read from; changes of the running broker's configuration are written there. Default: none. */
+  configFile?: string;
   /** How the broker reaches its name servers. Default: TCP. One that is given is not closed. */
   transport?: Transport;
   /** Open a TCP port. Default true; without, the broker is reached through its table. */
@@ -60,7 +65,7 @@ export interface BrokerOptions {
 
 /** Where a broker that does not listen says that it is. */
 const DEFAULT_PORT = 10911;
-/** How often silent clients and expired locks are looked for. */
+/** How often silent clients and expired locks are looked for, and changed filters saved. */
 const SCAN_PERIOD_MILLIS = 10_000;
 
 /** What the outside needs of a running broker. */
@@ -110,7 +115,10 @@ export class Broker {
 }
 
 async function open(options: BrokerOptions, closes: CloseStack): Promise<Opened> {
-  const { config, listen = true, clock = systemClock, logger = silentLogger, files = diskFiles } = options;
+  const { listen = true, clock = systemClock, logger = silentLogger, files = diskFiles } = options;
+  // A copy: what the broker is told to change while it runs stays its own.
+  const config = { ...options.config };
+  const settings = new BrokerSettings({ config, configFile: options.configFile, files, logger });
   const identity = new BrokerIdentity({
     clusterName: config.brokerClusterName,
     brokerName: config.brokerName,
@@ -129,19 +137,20 @@ async function open(options: BrokerOptions, closes: CloseStack): Promise<Opened>
     identity,
     levels,
     store,
+    settings,
     transport,
     clock,
     logger,
     files,
   });
-  const { offsets, delayed, clients, queueLocks, longPolling, putTraffic } = parts;
+  const { offsets, delayed, clients, filters, queueLocks, longPolling, putTraffic, putSizeTraffic, stats } = parts;
   late.eventTopics = parts.eventTopics;
   const report = new StoreReport({ store, eventTopics: parts.eventTopics, logger });
   closes.push(() => report.stop());
   report.start();
   // Twice: what changed while a save was under way is in the second.
   closes.push(async () => {
-    for (const table of [offsets, delayed]) {
+    for (const table of [offsets, delayed, filters]) {
       await table.flush();
       await table.flush();
     }
@@ -150,6 +159,7 @@ async function open(options: BrokerOptions, closes: CloseStack): Promise<Opened>
     clock.every(config.flushConsumerOffsetInterval, () => void offsets.flush()),
     clock.every(config.flushDelayOffsetInterval, () => void delayed.flush()),
     clock.every(SCAN_PERIOD_MILLIS, () => {
+      void filters.flush();
       clients.removeExpired();
       queueLocks.removeExpired();
     }),
@@ -159,9 +169,13 @@ async function open(options: BrokerOptions, closes: CloseStack): Promise<Opened>
   closes.push(() => timed.stop());
   timed.open();
   closes.push(() => transactions.stop());
-  const forget = store.onArrival(({ topic, queueId, tagsCode, storeTimestamp }) => {
+  const forget = store.onArrival(({ topic, queueId, tagsCode, sizeBytes, storeTimestamp }) => {
     // A message counts once, however many light queues it is in.
-    if (!topic.startsWith(LMQ_PREFIX)) putTraffic.count(storeTimestamp);
+    if (!topic.startsWith(LMQ_PREFIX)) {
+      putTraffic.count(storeTimestamp);
+      putSizeTraffic.count(storeTimestamp, sizeBytes);
+      stats.put(topic, sizeBytes);
+    }
     if (topic === SCHEDULE_TOPIC) delayed.onArrival(queueId);
     if (topic === TIMER_TOPIC) timed.onArrival();
     if (topic === TRANS_HALF_TOPIC) transactions.onArrival();
@@ -194,6 +208,10 @@ async function listenOn(table: ProcessorTable, options: BrokerOptions, closes: C
     table,
     maxConnections: config.maxConnections,
     maxFrameBytes: config.maxFrameBytes,
+    writeBufferHighWaterMark: config.writeBufferHighWaterMark,
+    maxUnsentBytes: config.maxUnsentBytes,
+    maxBufferedBytes: config.maxBufferedBytes,
+    maxRequestsPerConnection: config.maxRequestsPerConnection,
     idleMillis: config.serverChannelMaxIdleTimeSeconds * 1000,
     clock,
     logger,
@@ -248,12 +266,13 @@ interface Foundation extends Surroundings {
   identity: BrokerIdentity;
   levels: DelayLevels;
   store: MessageStore;
+  settings: BrokerSettings;
   transport: Transport;
 }
 
 /** The parts and who uses whom. Where two would need each other, the later one is reached through a callback. */
 function buildParts(config: BrokerConfig, foundation: Foundation) {
-  const { identity, levels, store, transport, clock, logger, files } = foundation;
+  const { identity, levels, store, settings, transport, clock, logger, files } = foundation;
   const tableOf = (name: string) =>
     new PersistedTable({ file: joinPath(config.storePathRootDir, 'config', name), files, logger });
   const late: { registration?: Registration } = {};
@@ -279,22 +298,23 @@ function buildParts(config: BrokerConfig, foundation: Foundation) {
   });
   late.registration = registration;
   const groups = new SubscriptionGroups({
-    autoCreateSubscriptionGroup: config.autoCreateSubscriptionGroup,
+    config,
     table: tableOf('subscriptionGroup.json'),
     clock,
     logger,
   });
   const offsets = new ConsumerOffsets({
-    table: tableOf('consumerOffset.json'),
+    table: tableOf(consumerOffsetFile(config.enableLmq)),
     store,
     clock,
     logger,
     versionStep: config.consumerOffsetUpdateVersionStep,
+    enableLmq: config.enableLmq,
   });
   const eventTopics: EventTopics = new EventTopics({
     topics,
     store,
-    autoCreateTopicEnable: config.autoCreateTopicEnable,
+    config,
     isDelayedFor: (topic) =>
       anyOf(delayed.isWaitingFor(topic), timed.isWaitingFor(topic), transactions.isWaitingFor(topic)),
   });
@@ -311,12 +331,21 @@ function buildParts(config: BrokerConfig, foundation: Foundation) {
     logger,
     versionStep: config.delayOffsetUpdateVersionStep,
   });
+  const filters = new ConsumerFilters({
+    table: tableOf('consumerFilter.json'),
+    store,
+    clock,
+    logger,
+    cleanTimeSpanMillis: config.filterDataCleanTimeSpan,
+  });
   const clients = new ConnectedClients({
     clock,
     logger,
     isNotified: (group) =>
       config.notifyConsumerIdsChangedEnable && (groups.get(group)?.notifyConsumerIdsChangedEnable ?? true),
     channelExpiredMillis: config.channelExpiredTimeout,
+    onSubscribed: (group, subscriptions) => filters.subscribed(group, subscriptions),
+    onGroupLeft: (group) => filters.left(group),
   });
   const transactions = new Transactions({
     config,
@@ -331,12 +360,16 @@ function buildParts(config: BrokerConfig, foundation: Foundation) {
   });
   const putTraffic = new Traffic();
   const getTraffic = new Traffic();
+  const foundTraffic = new Traffic();
+  const missTraffic = new Traffic();
+  const stats = new BrokerStats({ clusterName: identity.clusterName, clock, logger });
   const parts: BrokerParts = {
     identity,
     topics,
     groups,
     offsets,
     clients,
+    filters,
     eventTopics,
     delayed,
     intake,
@@ -347,8 +380,15 @@ function buildParts(config: BrokerConfig, foundation: Foundation) {
     config,
     clock,
     logger,
+    files,
+    levels,
+    settings,
+    stats,
     putTraffic,
+    putSizeTraffic: new Traffic(),
     getTraffic,
+    foundTraffic,
+    missTraffic,
     queueLocks: new QueueLocks({ clock }),
     longPolling: new LongPolling({
       clock,
@@ -356,12 +396,16 @@ function buildParts(config: BrokerConfig, foundation: Foundation) {
       maxHeldPullBytes: config.maxHeldPullBytes,
     }),
     uniqKeys: new UniqKeyGenerator({ clock, host: identity.host, processId: process.pid }),
-    enablePropertyFilter: config.enablePropertyFilter,
     defaultQueryMaxNum: config.defaultQueryMaxNum,
     recentBytes: (totalmem() * config.accessMessageInMemoryMaxRatio) / 100,
     randomBelow: (end) => (end > 1 ? randomInt(end) : 0),
     now: () => clock.now(),
-    onServed: (count) => getTraffic.count(clock.now(), count),
+    onServed: (served) => {
+      getTraffic.count(clock.now(), served.count);
+      foundTraffic.count(clock.now());
+      stats.served(served);
+    },
+    onMissed: () => missTraffic.count(clock.now()),
   };
   return { parts, registration, transactions, timed };
 }

@@ -46,12 +46,26 @@ export interface ConsumerGroup {
   readonly subscriptions: Map<string, Subscription>;
 }
 
+/** What a connection stands for. */
+interface KnownPeer {
+  readonly groups: Set<string>;
+  readonly producers: Set<string>;
+  /** The client id that its producers go by. */
+  producerId: string | undefined;
+  /** Forgets the callback for its end. */
+  forget: () => void;
+}
+
 export interface ConnectedClientsParts {
   clock: Clock;
   logger: Logger;
   /** Are members of the group told when it changes? */
   isNotified: (group: string) => boolean;
   channelExpiredMillis: number;
+  /** A member said what its group subscribes. */
+  onSubscribed?: (group: string, subscriptions: ReadonlyMap<string, Subscription>) => void;
+  /** The last member of a group left. */
+  onGroupLeft?: (group: string) => void;
 }
 
 export class ConnectedClients {
@@ -59,24 +73,34 @@ export class ConnectedClients {
   readonly #logger: Logger;
   readonly #isNotified: (group: string) => boolean;
   readonly #channelExpiredMillis: number;
+  readonly #onSubscribed: (group: string, subscriptions: ReadonlyMap<string, Subscription>) => void;
+  readonly #onGroupLeft: (group: string) => void;
   readonly #producers = new Map<string, Map<string, Member>>();
   readonly #consumers = new Map<string, ConsumerGroup>();
-  /** Groups by connection, with the way to forget its close callback. */
-  readonly #peers = new Map<string, { groups: Set<string>; producers: Set<string>; forget: () => void }>();
+  readonly #peers = new Map<string, KnownPeer>();
+  /** The connection of each client that produces; replies find their requester by it. */
+  readonly #producerPeers = new Map<string, Peer>();
   #memberships = 0;
 
-  constructor({ clock, logger, isNotified, channelExpiredMillis }: ConnectedClientsParts) {
+  constructor(parts: ConnectedClientsParts) {
+    const { clock, logger, isNotified, channelExpiredMillis, onSubscribed = () => {}, onGroupLeft = () => {} } = parts;
     this.#clock = clock;
     this.#logger = logger;
     this.#isNotified = isNotified;
     this.#channelExpiredMillis = channelExpiredMillis;
+    this.#onSubscribed = onSubscribed;
+    this.#onGroupLeft = onGroupLeft;
   }
 
   registerProducer(group: string, client: ClientDescription, peer: Peer): void {
     const members = this.#producers.get(group) ?? new Map<string, Member>();
     if (!this.#register(members, client, peer)) return;
     this.#producers.set(group, members);
-    this.#remember(peer).producers.add(group);
+    const known = this.#remember(peer);
+    known.producers.add(group);
+    if (known.producerId !== client.clientId) this.#forgetProducerId(known, peer.id);
+    known.producerId = client.clientId;
+    this.#producerPeers.set(client.clientId, peer);
   }
 
   /** `withSubscriptions` false leaves what the group subscribes as it is. Returns whether members or topics changed. */
@@ -97,6 +121,7 @@ export class ConnectedClients {
     group.messageModel = data.messageModel;
     group.consumeFromWhere = data.consumeFromWhere;
     const areTopicsChanged = withSubscriptions && updateSubscriptions(group, data.subscriptionDataSet);
+    if (withSubscriptions) this.#onSubscribed(group.name, group.subscriptions);
     if (isNew || areTopicsChanged) this.#notify(group);
     return isNew || areTopicsChanged;
   }
@@ -105,8 +130,10 @@ export class ConnectedClients {
     const known = this.#peers.get(peer.id);
     if (!known) return;
     const { producerGroup, consumerGroup } = names;
-    if (producerGroup !== undefined && known.producers.delete(producerGroup))
+    if (producerGroup !== undefined && known.producers.delete(producerGroup)) {
       this.#dropProducer(producerGroup, peer.id);
+      if (known.producers.size === 0) this.#forgetProducerId(known, peer.id);
+    }
     if (consumerGroup !== undefined && known.groups.delete(consumerGroup)) this.#dropConsumer(consumerGroup, peer.id);
     if (known.producers.size + known.groups.size > 0) return;
     known.forget();
@@ -123,6 +150,22 @@ export class ConnectedClients {
 
   producers(group: string): readonly Member[] {
     return [...(this.#producers.get(group)?.values() ?? [])];
+  }
+
+  /** All producers by group. */
+  producerGroups(): [group: string, members: Member[]][] {
+    return [...this.#producers].map(([group, members]) => [group, [...members.values()]]);
+  }
+
+  /** The newest connection on which a client told of a producer. */
+  producerPeer(clientId: string): Peer | undefined {
+    return this.#producerPeers.get(clientId);
+  }
+
+  /** A member of a consumer group by its client id; of several connections the newest. */
+  consumer(group: string, clientId: string): Member | undefined {
+    const members = [...(this.#consumers.get(group)?.members.values() ?? [])];
+    return members.findLast((member) => member.clientId === clientId);
   }
 
   /** Client ids of a group, each once. */
@@ -160,10 +203,10 @@ export class ConnectedClients {
     return true;
   }
 
-  #remember(peer: Peer): { groups: Set<string>; producers: Set<string> } {
+  #remember(peer: Peer): KnownPeer {
     const known = this.#peers.get(peer.id);
     if (known) return known;
-    const fresh = { groups: new Set<string>(), producers: new Set<string>(), forget: () => {} };
+    const fresh: KnownPeer = { groups: new Set(), producers: new Set(), producerId: undefined, forget: () => {} };
     this.#peers.set(peer.id, fresh);
     fresh.forget = peer.onClose(() => this.#dropPeer(peer.id));
     return fresh;
@@ -174,8 +217,18 @@ export class ConnectedClients {
     if (!known) return;
     this.#peers.delete(peerId);
     known.forget();
+    this.#forgetProducerId(known, peerId);
     for (const group of known.producers) this.#dropProducer(group, peerId);
     for (const group of known.groups) this.#dropConsumer(group, peerId);
+  }
+
+  /** A newer connection of the same client keeps its entry. */
+  #forgetProducerId(known: KnownPeer, peerId: string): void {
+    const { producerId } = known;
+    known.producerId = undefined;
+    if (producerId !== undefined && this.#producerPeers.get(producerId)?.id === peerId) {
+      this.#producerPeers.delete(producerId);
+    }
   }
 
   #dropProducer(group: string, peerId: string): void {
@@ -189,8 +242,11 @@ export class ConnectedClients {
     const group = this.#consumers.get(name);
     if (!group?.members.delete(peerId)) return;
     this.#memberships -= 1;
-    if (group.members.size === 0) this.#consumers.delete(name);
-    else this.#notify(group);
+    if (group.members.size > 0) this.#notify(group);
+    else {
+      this.#consumers.delete(name);
+      this.#onGroupLeft(name);
+    }
   }
 
   #notify(group: ConsumerGroup): void {

@@ -1,6 +1,7 @@
 /**
  * How far each group has come in each queue: `config/consumerOffset.json`, key `topic@group`. Upstream:
- * `ConsumerOffsetManager`.
+ * `ConsumerOffsetManager`. A broker with enableLmq keeps all of it in `config/lmqConsumerOffset.json` instead, where
+ * groups of light queues (`%LMQ%…`) have one number each in `lmqOffsetTable` (`LmqConsumerOffsetManager`).
  *
  * Invariant: no recorded offset lies beyond what may be lost. Commits beyond the visible end of a queue are refused,
  * what was recorded is clamped to the queues at start, and the file is replaced only after the log is synced up to
@@ -13,6 +14,7 @@ import type { DataVersion } from '../protocol/bodies.js';
 import { readDataVersion } from '../protocol/bodies.js';
 import { JsonReader, readWhole } from '../protocol/jsonReader.js';
 import { writeFastJson } from '../protocol/looseJson.js';
+import { LMQ_PREFIX } from '../protocol/names.js';
 import type { MessageStore } from '../store/messageStore.js';
 import type { PersistedTable } from './persistedTable.js';
 import { ProgressFile } from './progressFile.js';
@@ -33,7 +35,16 @@ export interface ConsumerOffsetsParts {
   logger: Logger;
   /** Commits after which the version of the table rises. */
   versionStep: number;
+  /** Has the file a table of its own for groups of light queues? Default false. */
+  enableLmq?: boolean;
 }
+
+/** Name of the file in `config/`. */
+export const consumerOffsetFile = (enableLmq: boolean): string =>
+  enableLmq ? 'lmqConsumerOffset.json' : 'consumerOffset.json';
+
+/** The one queue that a light queue is. */
+const LIGHT_QUEUE_ID = 0;
 
 export class ConsumerOffsets {
   readonly #file: ProgressFile;
@@ -41,6 +52,7 @@ export class ConsumerOffsets {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #versionStep: number;
+  readonly #enableLmq: boolean;
   readonly #offsets = new Map<string, QueueOffsets>();
   /** Where the last pull ended; reported by tools, never read back. */
   readonly #pullOffsets = new Map<string, QueueOffsets>();
@@ -49,23 +61,30 @@ export class ConsumerOffsets {
   #version: DataVersion;
   #commits = 0;
 
-  constructor({ table, store, clock, logger, versionStep }: ConsumerOffsetsParts) {
+  constructor({ table, store, clock, logger, versionStep, enableLmq = false }: ConsumerOffsetsParts) {
     this.#file = new ProgressFile({ table, store, logger, name: 'consumer offsets', snapshot: () => this.#snapshot() });
     this.#store = store;
     this.#clock = clock;
     this.#logger = logger;
     this.#versionStep = versionStep;
+    this.#enableLmq = enableLmq;
     const loaded = table.load((value) => {
-      const from = new JsonReader(value, 'consumerOffset.json');
+      const from = new JsonReader(value, consumerOffsetFile(enableLmq));
       return {
         version: from.read('dataVersion', readDataVersion, { stateVersion: 0, timestamp: 0, counter: 0 }),
         offsets: from.table('offsetTable', (queues, where) =>
           new JsonReader({ queues }, where).numberTable('queues', readWhole),
         ),
+        lightOffsets: enableLmq ? from.table('lmqOffsetTable', readWhole) : undefined,
       };
     });
     this.#version = loaded?.version ?? { stateVersion: 0, timestamp: clock.now(), counter: 0 };
-    if (loaded) this.#adopt(loaded.offsets);
+    if (!loaded) return;
+    const light = [...(loaded.lightOffsets ?? [])].map(([key, offset]): [string, QueueOffsets] => [
+      key,
+      new Map([[LIGHT_QUEUE_ID, offset]]),
+    ]);
+    this.#adopt(new Map([...loaded.offsets, ...light]));
   }
 
   /** The next offset that the group will consume; undefined when it has none. A waiting reset counts first. */
@@ -159,16 +178,23 @@ export class ConsumerOffsets {
   #snapshot(): object {
     const groupTopicMap = new Map<string, string[]>();
     const offsetTable = new Map<string, QueueOffsets>();
+    const lmqOffsetTable = new Map<string, QueueOffset>();
     for (const [key, queues] of this.#offsets) {
       const at = key.lastIndexOf('@');
       const group = key.slice(at + 1);
+      const lightOffset = this.#enableLmq && group.startsWith(LMQ_PREFIX) ? queues.get(LIGHT_QUEUE_ID) : undefined;
+      if (lightOffset !== undefined) {
+        lmqOffsetTable.set(key, lightOffset);
+        continue;
+      }
       const topics = groupTopicMap.get(group);
       if (topics) topics.push(key.slice(0, at));
       else groupTopicMap.set(group, [key.slice(0, at)]);
       offsetTable.set(key, new Map(queues));
     }
     const pullOffsetTable = new Map([...this.#pullOffsets].map(([key, queues]) => [key, new Map(queues)]));
-    return { dataVersion: this.#version, groupTopicMap, offsetTable, pullOffsetTable };
+    const light = this.#enableLmq ? { lmqOffsetTable } : {};
+    return { dataVersion: this.#version, groupTopicMap, ...light, offsetTable, pullOffsetTable };
   }
 
   #adopt(loaded: ReadonlyMap<string, ReadonlyMap<number, number>>): void {

@@ -5,6 +5,7 @@
  * To an Apache broker both are attributes that it keeps and ignores.
  */
 import { FoldlogError } from '../base/errors.js';
+import type { BrokerConfig } from '../config/brokerConfig.js';
 import type { TopicConfig } from '../protocol/bodies.js';
 import { topicConfigOf } from '../protocol/bodies.js';
 import { javaHash } from '../protocol/javaHash.js';
@@ -37,7 +38,7 @@ export type EventTopicOutcome =
 export interface EventTopicsParts {
   topics: Topics;
   store: Pick<MessageStore, 'queueRange' | 'queues' | 'syncLog'>;
-  autoCreateTopicEnable: boolean;
+  config: Pick<BrokerConfig, 'autoCreateTopicEnable'>;
   /** Does a delayed message, or one whose transaction has not ended, wait for this topic? Undefined: too many wait to tell. */
   isDelayedFor: (topic: string) => boolean | undefined;
 }
@@ -45,15 +46,15 @@ export interface EventTopicsParts {
 export class EventTopics {
   readonly #topics: Topics;
   readonly #store: Pick<MessageStore, 'queueRange' | 'queues' | 'syncLog'>;
-  readonly #autoCreateTopicEnable: boolean;
+  readonly #config: Pick<BrokerConfig, 'autoCreateTopicEnable'>;
   readonly #isDelayedFor: (topic: string) => boolean | undefined;
   /** Topics that are being marked: nothing unguarded enters while it is found out whether they are empty. */
   readonly #marking = new Set<string>();
 
-  constructor({ topics, store, autoCreateTopicEnable, isDelayedFor }: EventTopicsParts) {
+  constructor({ topics, store, config, isDelayedFor }: EventTopicsParts) {
     this.#topics = topics;
     this.#store = store;
-    this.#autoCreateTopicEnable = autoCreateTopicEnable;
+    this.#config = config;
     this.#isDelayedFor = isDelayedFor;
   }
 
@@ -113,7 +114,7 @@ export class EventTopics {
   }
 
   #create(topic: string): EventTopicOutcome {
-    if (!this.#autoCreateTopicEnable || this.#topics.isSystem(topic)) return { status: 'UNKNOWN' };
+    if (!this.#config.autoCreateTopicEnable || this.#topics.isSystem(topic)) return { status: 'UNKNOWN' };
     const defect = topicDefect(topic);
     if (defect !== undefined) return { status: 'REFUSED', reason: defect };
     if (isRetryTopic(topic) || isDeadLetterTopic(topic)) {

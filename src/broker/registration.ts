@@ -142,6 +142,14 @@ export class Registration {
     return this.#nextAnnouncement;
   }
 
+  /** Registers in full with all name servers: what they were told has changed. Never rejects. */
+  async registerAgain(): Promise<void> {
+    if (!this.#isRunning) return;
+    // The one under way may have been made of what was before.
+    await Promise.all(this.#nameServers.map(({ registering }) => registering));
+    await Promise.all(this.#registerAll(() => true));
+  }
+
   /** The route of a topic over all brokers; undefined when no name server tells. */
   async routeOf(topic: string): Promise<TopicRouteData | undefined> {
     for (const { address, isRegistered } of this.#nameServers) {

@@ -16,6 +16,7 @@ import {
   BENCHMARK_TOPIC,
   isInherited,
   isSystemTopic,
+  LMQ_PREFIX,
   OFFSET_MOVED_EVENT_TOPIC,
   PERM,
   replyTopicOf,
@@ -41,6 +42,7 @@ export type TopicsConfig = Pick<
   | 'brokerTopicEnable'
   | 'clusterTopicEnable'
   | 'defaultTopicQueueNums'
+  | 'enableLmq'
   | 'msgTraceTopicName'
   | 'timerWheelEnable'
   | 'traceTopicEnable'
@@ -84,8 +86,11 @@ export class Topics {
     if (missing.length > 0) this.#apply(missing);
   }
 
+  /** Every light queue is there, one queue each and none of them recorded. Upstream: `LmqTopicConfigManager`. */
   get(topic: string): TopicConfig | undefined {
-    return this.#topics.get(topic);
+    const known = this.#topics.get(topic);
+    if (known || !this.#config.enableLmq || !topic.startsWith(LMQ_PREFIX)) return known;
+    return topicConfigOf(topic, { readQueueNums: 1, writeQueueNums: 1 });
   }
 
   all(): Iterable<TopicConfig> {
@@ -170,6 +175,11 @@ export class Topics {
       if (topic && !topic.order) changed.push({ ...topic, order: true });
     }
     if (changed.length > 0) this.#apply(changed);
+  }
+
+  /** What name servers are told of all topics has changed: without a new version they would not look at it. */
+  raiseVersion(): void {
+    this.#save(this.#topics);
   }
 
   #mayCreate(topic: string): boolean {

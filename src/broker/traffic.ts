@@ -1,6 +1,7 @@
 /**
- * Messages per second, in ten-second slots of the last ten minutes; counting costs an addition. Upstream:
- * `StoreStatsService`, which samples with a thread.
+ * Messages per second, in ten-second slots of the last ten minutes, and what was counted up to this morning and
+ * yesterday morning (local midnight); counting costs an addition. Upstream: `StoreStatsService`, `BrokerStats`, which
+ * sample by threads and timers.
  */
 const SLOT_MILLIS = 10_000;
 const SLOTS = 64;
@@ -10,6 +11,10 @@ export class Traffic {
   readonly #counts = new Array<number>(SLOTS).fill(0);
   #slot = 0;
   #total = 0;
+  #todayMorning = 0;
+  #yesterdayMorning = 0;
+  /** When the day under way ends; 0 before the first count. */
+  #dayEnd = 0;
 
   get total(): number {
     return this.#total;
@@ -20,6 +25,12 @@ export class Traffic {
     this.#moveTo(now);
     this.#counts[this.#slot % SLOTS] = (this.#counts[this.#slot % SLOTS] ?? 0) + messages;
     this.#total += messages;
+  }
+
+  /** Totals at the beginning of this day and of the one before, since the start of the broker. */
+  mornings(now: number): { today: number; yesterday: number } {
+    this.#moveTo(now);
+    return { today: this.#todayMorning, yesterday: this.#yesterdayMorning };
   }
 
   /** Per second over the last whole 10 s, minute and ten minutes, as upstream's tools read it. */
@@ -40,5 +51,19 @@ export class Traffic {
     const fresh = Math.min(slot - this.#slot, SLOTS);
     for (let back = 0; back < fresh; back += 1) this.#counts[(slot - back) % SLOTS] = 0;
     this.#slot = slot;
+    if (now >= this.#dayEnd) this.#beginDay(now);
   }
+
+  #beginDay(now: number): void {
+    const isNextDay = this.#dayEnd > 0 && now < nextMidnight(this.#dayEnd);
+    this.#yesterdayMorning = isNextDay ? this.#todayMorning : this.#dayEnd > 0 ? this.#total : 0;
+    this.#todayMorning = this.#dayEnd > 0 ? this.#total : 0;
+    this.#dayEnd = nextMidnight(now);
+  }
+}
+
+/** The local midnight after a time. */
+function nextMidnight(time: number): number {
+  const day = new Date(time);
+  return new Date(day.getFullYear(), day.getMonth(), day.getDate() + 1).getTime();
 }

@@ -6,8 +6,9 @@ import type { Terminal } from './terminal.js';
 
 export async function runAdmin(words: readonly string[], terminal: Terminal): Promise<number> {
   const command = words[0] === 'help' ? words[1] : words[0];
-  if (command !== undefined && ABSENT_ADMIN_COMMANDS.has(command)) {
-    terminal.err(`mqadmin: ${command} is not available in this version; "mqadmin help" lists what is`);
+  const reason = ABSENT_ADMIN_COMMANDS.get(command ?? '');
+  if (reason !== undefined) {
+    terminal.err(`mqadmin: ${command} is not available: ${reason}; "mqadmin help" lists what is`);
     return EXIT.FAILED;
   }
   return runCommand(words, {

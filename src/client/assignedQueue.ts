@@ -18,6 +18,7 @@ export class AssignedQueue {
   #processQueue: ProcessQueue;
   #nextOffset: QueueOffset;
   #wake: (() => void) | undefined;
+  #onMoved: (() => void) | undefined;
   #isDetached = false;
   /** Listener calls under way. */
   running = 0;
@@ -73,7 +74,15 @@ export class AssignedQueue {
     this.#nextOffset = offset;
     this.#processQueue = new ProcessQueue(offset, this.#limits, () => this.wake());
     this.isHeld = false;
+    this.#onMoved?.();
     this.wake();
+  }
+
+  /** Resolves at the next `moveTo`: the answer to a pull that is under way is about the past then. One waiter. */
+  moved(): Promise<'MOVED'> {
+    return new Promise((resolve) => {
+      this.#onMoved = () => resolve('MOVED');
+    });
   }
 
   /** No more pulls and no more listener calls. */

@@ -103,8 +103,23 @@ export class BrokerCalls {
   }
 
   /** One message, or a batch when the header says so. Resolves when the broker stored it. */
-  async send(address: string, header: SendHeader, body: Buffer, timeoutMillis?: number): Promise<StoredSend> {
+  send(address: string, header: SendHeader, body: Buffer, timeoutMillis?: number): Promise<StoredSend> {
     const code = header.batch ? REQUEST_CODE.SEND_BATCH_MESSAGE : REQUEST_CODE.SEND_MESSAGE_V2;
+    return this.#send(code, address, header, body, timeoutMillis);
+  }
+
+  /** A reply to a request. Resolves when the requester has it; rejects with SYSTEM_ERROR when it is not there. */
+  sendReply(address: string, header: SendHeader, body: Buffer, timeoutMillis?: number): Promise<StoredSend> {
+    return this.#send(REQUEST_CODE.SEND_REPLY_MESSAGE_V2, address, header, body, timeoutMillis);
+  }
+
+  async #send(
+    code: number,
+    address: string,
+    header: SendHeader,
+    body: Buffer,
+    timeoutMillis: number | undefined,
+  ): Promise<StoredSend> {
     const extFields = encodeSendMessageV2(header);
     const response = await this.#requests.invoke(address, { code, extFields, body, timeoutMillis });
     const status = SEND_STATUS[response.code];

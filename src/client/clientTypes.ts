@@ -158,6 +158,11 @@ export interface PushConsumerOptions {
   maxReconsumeTimes?: number;
   /** Ordered: default pause before a failed message is tried again. Default 1000. */
   suspendCurrentQueueTimeMillis?: number;
+  /**
+   * Concurrent: minutes after which a listener call counts as lost; its messages are sent back and come again later, so
+   * that one call that never ends does not hold the queue's offset. Default 15.
+   */
+  consumeTimeoutMinute?: number;
   /** How queues are divided among the members of the group; all must have the same. Default AVG. */
   allocation?: 'AVG' | 'AVG_BY_CIRCLE' | 'CONSISTENT_HASH';
   /** How long `stop` waits for running listener calls. Default 5000. */

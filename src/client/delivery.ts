@@ -19,6 +19,9 @@ const AFTER_FAILED_SENDING_MILLIS = 5000;
 /** Pauses that a listener asks for are kept within these. Upstream: `ConsumeMessageOrderlyService`. */
 const SUSPEND_MIN_MILLIS = 10;
 const SUSPEND_MAX_MILLIS = 30_000;
+/** Of one queue and one look, messages that are given up for a listener that takes too long; and their delay level. */
+const OVERDUE_MAX = 16;
+const OVERDUE_DELAY_LEVEL = 3;
 
 export interface DeliveryParts {
   mode: ConsumeMode;
@@ -29,6 +32,8 @@ export interface DeliveryParts {
   /** Ordered: attempts after which a message goes to the dead letters. */
   maxReconsumeTimes: number;
   suspendMillis: number;
+  /** Concurrent, clustering: a call that takes longer loses its messages, which are sent back. */
+  consumeTimeoutMillis: number;
   failedMessages: FailedMessages;
   clock: Clock;
   logger: Logger;
@@ -43,6 +48,10 @@ interface Batch {
   assigned: AssignedQueue;
   processQueue: ProcessQueue;
   entries: readonly CachedMessage[];
+  /** When the listener got it, by the monotonic clock. */
+  startedAt: number;
+  /** Its messages are being sent back because the listener takes too long. */
+  isGivenUp: boolean;
 }
 
 export class Delivery {
@@ -50,6 +59,8 @@ export class Delivery {
   /** Queues with something to take, in turn. */
   readonly #line = new Set<AssignedQueue>();
   readonly #timers = new Set<Timer>();
+  /** Batches whose listener call is under way. */
+  readonly #underWay = new Set<Batch>();
   #running = 0;
   #isPaused = false;
   #isStopped = false;
@@ -57,6 +68,9 @@ export class Delivery {
 
   constructor(parts: DeliveryParts) {
     this.#parts = parts;
+    const { mode, model, clock, consumeTimeoutMillis } = parts;
+    if (mode !== 'concurrent' || model !== 'CLUSTERING') return;
+    this.#timers.add(clock.every(consumeTimeoutMillis, () => this.#giveUpOverdue()));
   }
 
   /** The queue has something to take, or may go on. */
@@ -126,7 +140,7 @@ export class Delivery {
     const defectAt = taken.findIndex(({ message }) => message.defect);
     const entries = defectAt < 0 ? taken : taken.slice(0, Math.max(1, defectAt));
     if (entries.length < taken.length) processQueue.giveBack(taken.slice(entries.length));
-    return { assigned, processQueue, entries };
+    return { assigned, processQueue, entries, startedAt: this.#parts.clock.monotonic(), isGivenUp: false };
   }
 
   async #run(batch: Batch): Promise<void> {
@@ -134,6 +148,7 @@ export class Delivery {
     assigned.running += 1;
     this.#running += 1;
     assigned.lastConsumeTimestamp = this.#parts.clock.now();
+    this.#underWay.add(batch);
     try {
       const outcome = await this.#outcomeOf(batch);
       await this.#settle(batch, outcome);
@@ -142,6 +157,7 @@ export class Delivery {
       this.#parts.logger.error({ queue: assigned.queue, reason: messageOf(thrown) }, 'settling messages failed');
       this.#again(batch, AFTER_FAILED_SENDING_MILLIS);
     }
+    this.#underWay.delete(batch);
     assigned.running -= 1;
     this.#running -= 1;
     const waiting = this.#onIdle;
@@ -149,6 +165,36 @@ export class Delivery {
     for (const resolve of waiting) resolve();
     if (!this.#isStopped && !assigned.isAborted && assigned.processQueue.hasNext) this.#line.add(assigned);
     this.#serve();
+  }
+
+  /**
+   * Listeners that take too long: their messages come again later, perhaps elsewhere, so that the queue's offset goes on.
+   * What such a call says in the end does not count any more. Upstream: `ProcessQueue.cleanExpiredMsg`.
+   */
+  #giveUpOverdue(): void {
+    const { clock, consumeTimeoutMillis, logger } = this.#parts;
+    const oldest = clock.monotonic() - consumeTimeoutMillis;
+    const counts = new Map<AssignedQueue, number>();
+    for (const batch of this.#underWay) {
+      const { assigned, entries } = batch;
+      const count = counts.get(assigned) ?? 0;
+      if (batch.startedAt > oldest || count >= OVERDUE_MAX || !this.#counts(batch)) continue;
+      if (batch.isGivenUp || entries.every((entry) => entry.isSettled)) continue;
+      counts.set(assigned, count + entries.length);
+      const { queueOffset } = entries[0]?.message ?? {};
+      logger.warn({ queue: assigned.queue, queueOffset, consumeTimeoutMillis }, 'a listener takes too long: sent back');
+      void this.#sendOverdue(batch);
+    }
+  }
+
+  /** What cannot be sent now is tried again at the next look. */
+  async #sendOverdue(batch: Batch): Promise<void> {
+    const { failedMessages } = this.#parts;
+    batch.isGivenUp = true;
+    await this.#forEach(batch, ({ message }) => failedMessages.sendBack(message, OVERDUE_DELAY_LEVEL), {
+      isLastTry: false,
+    });
+    batch.isGivenUp = false;
   }
 
   async #outcomeOf({ assigned, entries }: Batch): Promise<ConsumeOutcome> {
@@ -229,10 +275,19 @@ export class Delivery {
     this.#done(batch, batch.entries);
   }
 
-  /** Settles what could be sent; the rest is given to the listener again. */
-  async #forEach(batch: Batch, send: (entry: CachedMessage) => Promise<void>): Promise<void> {
+  /**
+   * Settles what could be sent; the rest is given to the listener again, or left as it is when the listener still has
+   * it (`isLastTry` false).
+   */
+  async #forEach(
+    batch: Batch,
+    send: (entry: CachedMessage) => Promise<void>,
+    { isLastTry = true } = {},
+  ): Promise<void> {
     const failed: CachedMessage[] = [];
     for (const entry of batch.entries) {
+      // Given up while the listener had it: it is on its way back already.
+      if (entry.isSettled) continue;
       try {
         await send(entry);
         if (this.#counts(batch)) this.#done(batch, [entry]);
@@ -245,7 +300,7 @@ export class Delivery {
         failed.push(entry);
       }
     }
-    if (failed.length > 0 && this.#counts(batch))
+    if (isLastTry && failed.length > 0 && this.#counts(batch))
       this.#again({ ...batch, entries: failed }, AFTER_FAILED_SENDING_MILLIS);
   }
 

@@ -32,7 +32,7 @@ export {
   type SessionOptions,
   type Subscription,
 } from './clientTypes.js';
-export { Producer, type ProducerOptions, type SendOptions } from './producer.js';
+export { Producer, type ProducerOptions, type Reply, type SendOptions } from './producer.js';
 export { PullConsumer, type PullConsumerOptions, type PullFilter, type PullResult } from './pullConsumer.js';
 export { PushConsumer } from './pushConsumer.js';
 export { Session } from './session.js';

@@ -35,10 +35,22 @@ export interface HalfMessage extends Message {
   [HALF]: { group: string; bornTimestamp: TimestampMillis };
 }
 
+/** Marks a request or a reply: properties that are reserved otherwise; set by `producer.ts` alone. */
+export const CORRELATION = Symbol('correlation');
+
+export interface CorrelatedMessage extends Message {
+  [CORRELATION]: Readonly<Record<string, string>>;
+}
+
 /** @param nextUniqueKey called when the message has no unique key of its own */
-export function prepare(message: Message | HalfMessage, nextUniqueKey: () => string, shardingKey?: string): Outgoing {
+export function prepare(
+  message: Message | HalfMessage | CorrelatedMessage,
+  nextUniqueKey: () => string,
+  shardingKey?: string,
+): Outgoing {
   const uniqueKey = message.uniqueKey ?? nextUniqueKey();
-  const propertiesText = propertiesOf(message, uniqueKey, shardingKey);
+  const correlation = CORRELATION in message ? encodeProperties(message[CORRELATION]) : '';
+  const propertiesText = propertiesOf(message, uniqueKey, shardingKey) + correlation;
   const { body, sysFlag } = compressBody(bodyOf(message));
   const plain = {
     topic: message.topic,

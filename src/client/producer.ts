@@ -3,15 +3,17 @@
  * unique key stays the same, so that a repeat that was stored twice can be recognised. A message with a queue or a
  * sharding key goes there or nowhere: no other queue is tried. Upstream: `DefaultMQProducerImpl`.
  */
+import { randomUUID } from 'node:crypto';
 import type { Clock } from '../base/clock.js';
 import { BrokerError, FoldlogError, LifecycleError, messageOf, OptionsError, RemotingError } from '../base/errors.js';
 import type { MessageQueue } from '../protocol/message.js';
-import { AUTO_CREATE_TOPIC_KEY_TOPIC, assertGroup } from '../protocol/names.js';
+import { PROPERTY } from '../protocol/messageProperties.js';
+import { AUTO_CREATE_TOPIC_KEY_TOPIC, assertGroup, replyTopicOf } from '../protocol/names.js';
 import { decodeRecallHandle, type RecallHandle } from '../protocol/recallHandle.js';
 import { RESPONSE_CODE } from '../protocol/responseCodes.js';
-import type { SendHeader } from './brokerCalls.js';
-import type { Message, SendResult } from './clientTypes.js';
-import { type Outgoing, prepare, prepareBatch } from './outgoing.js';
+import type { SendHeader, StoredSend } from './brokerCalls.js';
+import type { Message, ReceivedMessage, SendResult } from './clientTypes.js';
+import { CORRELATION, type Outgoing, prepare, prepareBatch } from './outgoing.js';
 import { QueueSelection, queueByHash } from './queueSelection.js';
 import { DEFAULT_TOPIC_QUEUE_NUMS } from './routes.js';
 import type { Session } from './session.js';
@@ -41,6 +43,9 @@ export interface SendOptions {
   timeoutMillis?: number;
 }
 
+/** What a consumer answers to a request. */
+export type Reply = Pick<Message, 'body' | 'tags' | 'keys' | 'properties' | 'flag'>;
+
 export class Producer {
   readonly group: string;
   readonly #session: Session;
@@ -50,6 +55,8 @@ export class Producer {
   readonly #retriesSoftFailures: boolean;
   readonly #selection = new QueueSelection();
   readonly #leave: () => void;
+  /** Masters that know this producer, so that they can hand it replies. */
+  #knownAt: ReadonlySet<string> = new Set();
   #isClosed = false;
 
   constructor(options: ProducerOptions) {
@@ -65,9 +72,12 @@ export class Producer {
   }
 
   /** Resolves when the message is stored; `status` tells whether it was flushed and replicated in time, too. */
-  async send(message: Message, options: SendOptions = {}): Promise<SendResult> {
-    const outgoing = prepare(message, this.#session.nextUniqueKey, options.shardingKey);
-    return this.#send(outgoing, options);
+  send(message: Message, options: SendOptions = {}): Promise<SendResult> {
+    try {
+      return this.#send(prepare(message, this.#session.nextUniqueKey, options.shardingKey), options);
+    } catch (thrown) {
+      return Promise.reject(thrown);
+    }
   }
 
   /** Messages of one topic, stored in order in one queue; all or none. */
@@ -94,6 +104,65 @@ export class Producer {
     const address = this.#addressOf({ topic, brokerName, queueId: 0 });
     const header = { producerGroup: this.group, topic, recallHandle, bname: brokerName };
     return this.#session.brokerCalls.recall(address, header, options.timeoutMillis ?? this.#timeoutMillis);
+  }
+
+  /**
+   * Sends a message and resolves with the reply that a consumer of it makes ({@link reply}). Rejects with
+   * REQUEST_TIMEOUT when none comes in time; a consumer may then have handled the message all the same.
+   *
+   * @param timeoutMillis for the send and the reply together; default the producer's `sendMsgTimeoutMillis`
+   * @example const { body } = await producer.request({ topic: 'Prices', body: 'AAPL' }, 2000);
+   */
+  async request(
+    message: Message,
+    timeoutMillis: number = this.#timeoutMillis,
+    options: Omit<SendOptions, 'timeoutMillis'> = {},
+  ): Promise<ReceivedMessage> {
+    if (this.#isClosed) throw new LifecycleError(`producer ${this.group} is closed`);
+    const { clientId, nextUniqueKey, replies } = this.#session;
+    const correlationId = randomUUID();
+    const marks = {
+      [PROPERTY.CORRELATION_ID]: correlationId,
+      [PROPERTY.REPLY_TO_CLIENT]: clientId,
+      [PROPERTY.TTL]: String(timeoutMillis),
+    };
+    const outgoing = prepare({ ...message, [CORRELATION]: marks }, nextUniqueKey, options.shardingKey);
+    const reply = replies.expect(correlationId, message.topic, timeoutMillis);
+    // Whoever fails first is reported; the other must not be an unhandled rejection.
+    reply.catch(() => {});
+    try {
+      await Promise.race([this.#becomeKnown(message.topic), reply]);
+      await this.#send(outgoing, { ...options, timeoutMillis });
+    } catch (thrown) {
+      replies.forget(correlationId);
+      throw thrown;
+    }
+    try {
+      return await reply;
+    } catch (thrown) {
+      // A broker that was started anew has forgotten whom to hand replies to.
+      this.#knownAt = new Set();
+      throw thrown;
+    }
+  }
+
+  /**
+   * Answers a request that a consumer was given. Resolves when the requester has the reply; rejects when it is not there
+   * any more, or with OPTIONS_INVALID for a message that asks for no reply. It is tried once.
+   */
+  async reply(request: ReceivedMessage, reply: Reply, options: { timeoutMillis?: number } = {}): Promise<SendResult> {
+    if (this.#isClosed) throw new LifecycleError(`producer ${this.group} is closed`);
+    const { routes, brokerCalls, nextUniqueKey } = this.#session;
+    const { topic, marks } = correlationOf(request);
+    const outgoing = prepare({ ...reply, topic, [CORRELATION]: marks }, nextUniqueKey);
+    const queues = await routes.publishQueues(topic);
+    // The broker that had the request knows the requester; others of the cluster probably do.
+    const queue = queues.find(({ brokerName }) => brokerName === request.brokerName) ?? queues[0];
+    if (!queue) throw new FoldlogError('TOPIC_NOT_FOUND', `topic ${topic} has no queue to reply to`, { topic });
+    const header = this.#header(outgoing, queue);
+    const timeoutMillis = options.timeoutMillis ?? this.#timeoutMillis;
+    const stored = await brokerCalls.sendReply(this.#addressOf(queue), header, outgoing.body, timeoutMillis);
+    return resultOf(outgoing, queue, stored);
   }
 
   /** Takes the group out of the session. Sends under way go on. */
@@ -162,16 +231,21 @@ export class Producer {
     const timeoutMillis = Math.max(1, deadline - this.#clock.monotonic());
     const address = this.#addressOf(queue);
     const header = this.#header(outgoing, queue);
-    const stored = await this.#session.brokerCalls.send(address, header, outgoing.body, timeoutMillis);
-    const result: SendResult = {
-      status: stored.status,
-      msgId: outgoing.uniqueKey,
-      offsetMsgId: stored.msgId,
-      queue: { topic: queue.topic, brokerName: queue.brokerName, queueId: stored.queueId },
-      queueOffset: stored.queueOffset,
-    };
-    if (stored.recallHandle !== undefined) result.recallHandle = stored.recallHandle;
-    return result;
+    return resultOf(
+      outgoing,
+      queue,
+      await this.#session.brokerCalls.send(address, header, outgoing.body, timeoutMillis),
+    );
+  }
+
+  /** All brokers of the session know the producer when it resolves, those that answer. */
+  async #becomeKnown(topic: string): Promise<void> {
+    const { routes, heartbeat } = this.#session;
+    await routes.publishQueues(topic);
+    const addresses = routes.brokerAddresses({ mastersOnly: true });
+    if (addresses.every((address) => this.#knownAt.has(address))) return;
+    await heartbeat.beatAll();
+    this.#knownAt = new Set(addresses);
   }
 
   #header(outgoing: Outgoing, queue: MessageQueue): SendHeader {
@@ -222,6 +296,40 @@ export class Producer {
     if (address !== undefined) return address;
     throw new RemotingError('CONNECT_FAILED', `no master of broker ${queue.brokerName} is known`, { ...queue });
   }
+}
+
+function resultOf(outgoing: Outgoing, queue: MessageQueue, stored: StoredSend): SendResult {
+  const result: SendResult = {
+    status: stored.status,
+    msgId: outgoing.uniqueKey,
+    offsetMsgId: stored.msgId,
+    queue: { topic: queue.topic, brokerName: queue.brokerName, queueId: stored.queueId },
+    queueOffset: stored.queueOffset,
+  };
+  if (stored.recallHandle !== undefined) result.recallHandle = stored.recallHandle;
+  return result;
+}
+
+/** Where the reply to a request goes, and what it carries. Upstream: `MessageUtil.createReplyMessage`. */
+function correlationOf({ properties, topic, msgId }: ReceivedMessage): {
+  topic: string;
+  marks: Record<string, string>;
+} {
+  const { CLUSTER, CORRELATION_ID, REPLY_TO_CLIENT, TTL } = PROPERTY;
+  const { [CLUSTER]: cluster, [CORRELATION_ID]: correlationId, [REPLY_TO_CLIENT]: clientId, [TTL]: ttl } = properties;
+  if (cluster === undefined || correlationId === undefined || clientId === undefined) {
+    throw new OptionsError(
+      `message ${msgId} of topic ${topic} asks for no reply: it lacks ${CLUSTER}, ${CORRELATION_ID} or ${REPLY_TO_CLIENT}`,
+      { topic, msgId },
+    );
+  }
+  const marks: Record<string, string> = {
+    [PROPERTY.MSG_TYPE]: 'reply',
+    [CORRELATION_ID]: correlationId,
+    [REPLY_TO_CLIENT]: clientId,
+  };
+  if (ttl !== undefined) marks[TTL] = ttl;
+  return { topic: replyTopicOf(cluster), marks };
 }
 
 function handleOf(topic: string, text: string): RecallHandle {

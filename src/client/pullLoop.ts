@@ -111,7 +111,8 @@ export class PullLoop {
     const commits = this.#parts.commitsWithPull && commitOffset > 0 && target.brokerId === MASTER_ID;
     const startedAt = clock.monotonic();
     assigned.lastPullAt = startedAt;
-    const answer = await calls
+    const moved = assigned.moved();
+    const pulled = calls
       .pull(
         target.address,
         {
@@ -134,8 +135,10 @@ export class PullLoop {
         if (!assigned.isAborted) this.#report(target.address, thrown);
         throw thrown;
       });
+    // A pull that the broker holds is not waited for when the queue goes on elsewhere.
+    const answer = await Promise.race([pulled, moved]);
     // The queue may have been lost or moved meanwhile: then the answer is about the past.
-    if (assigned.isAborted || assigned.processQueue !== processQueue) return 0;
+    if (answer === 'MOVED' || assigned.isAborted || assigned.processQueue !== processQueue) return 0;
     assigned.brokerId = answer.suggestWhichBrokerId;
     assigned.failedPulls = 0;
     assigned.forgottenPulls = 0;

@@ -42,6 +42,7 @@ const DEFAULTS = {
   span: 2000,
   suspendMillis: 1000,
   stopTimeoutMillis: 5000,
+  consumeTimeoutMinute: 15,
   timestampBackMillis: 30 * 60_000,
   concurrentReconsumeTimes: 16,
 } as const;
@@ -205,6 +206,7 @@ export class PushConsumer {
       batchMaxSize: options.consumeMessageBatchMaxSize ?? DEFAULTS.batchMaxSize,
       maxReconsumeTimes,
       suspendMillis: options.suspendCurrentQueueTimeMillis ?? DEFAULTS.suspendMillis,
+      consumeTimeoutMillis: (options.consumeTimeoutMinute ?? DEFAULTS.consumeTimeoutMinute) * 60_000,
       failedMessages: new FailedMessages({ ...shared, maxReconsumeTimes }),
       clock: this.#clock,
       logger: this.#logger,
@@ -409,6 +411,7 @@ function checkOptions(options: PushConsumerOptions): void {
     ['maxReconsumeTimes', -1, 2 ** 31 - 1],
     ['suspendCurrentQueueTimeMillis', 10, 30_000],
     ['stopTimeoutMillis', 0, 600_000],
+    ['consumeTimeoutMinute', 1, 10_080],
   ];
   for (const [name, min, max] of ranges) {
     const value = options[name];

@@ -1,8 +1,9 @@
 /**
  * What servers ask of a client, over the client's own connections: rows for a processor table. Requests for a group
- * that does not live here are ignored or refused; PUSH_REPLY_MESSAGE_TO_CLIENT and everything else is answered with
+ * that does not live here are ignored or refused; everything that has no row is answered with
  * REQUEST_CODE_NOT_SUPPORTED by the table. Upstream: `ClientRemotingProcessor`.
  */
+import type { Clock } from '../base/clock.js';
 import { BrokerError, FoldlogError, messageOf } from '../base/errors.js';
 import type { CommitLogOffset, QueueOffset } from '../base/flavours.js';
 import type { Logger } from '../base/logger.js';
@@ -14,14 +15,20 @@ import {
   notifyConsumerIdsChangedHeader,
   resetConsumerClientOffsetHeader,
 } from '../protocol/headers/group.js';
-import { checkTransactionStateHeader } from '../protocol/headers/messaging.js';
+import {
+  checkTransactionStateHeader,
+  type ReplyMessageHeader,
+  replyMessageHeader,
+} from '../protocol/headers/messaging.js';
 import { writeFastJson, writeStandardJson } from '../protocol/looseJson.js';
-import type { MessageQueue, StoredMessage } from '../protocol/message.js';
-import { PROPERTY } from '../protocol/messageProperties.js';
+import type { HostAddress, MessageQueue, StoredMessage } from '../protocol/message.js';
+import { decodeProperties, PROPERTY } from '../protocol/messageProperties.js';
 import { decodeRecord } from '../protocol/messageRecord.js';
 import { REQUEST_CODE } from '../protocol/requestCodes.js';
 import { RESPONSE_CODE } from '../protocol/responseCodes.js';
 import { type ProcessorRow, processor } from '../remoting/processor.js';
+import type { ReceivedMessage } from './clientTypes.js';
+import { receive } from './receivedMessage.js';
 
 /** How a message fared that a broker had a consumer try. */
 export interface DirectResult {
@@ -77,9 +84,12 @@ const SUCCESS = { code: RESPONSE_CODE.SUCCESS };
 export function clientProcessors(parts: {
   consumerOf: (group: string) => ConsumerMember | undefined;
   transactionProducerOf: (group: string) => TransactionMember | undefined;
+  /** False when nobody waits for the reply (any more). */
+  onReply: (reply: ReceivedMessage) => boolean;
+  clock: Clock;
   logger: Logger;
 }): ProcessorRow[] {
-  const { consumerOf, transactionProducerOf, logger } = parts;
+  const { consumerOf, transactionProducerOf, onReply, clock, logger } = parts;
   const consumerOrRefuse = (group: string): ConsumerMember => {
     const consumer = consumerOf(group);
     if (consumer) return consumer;
@@ -112,6 +122,19 @@ export function clientProcessors(parts: {
             { topic: header.topic, transactionId },
             'broker asks for the outcome of a transaction that was not begun here',
           );
+        }
+        return SUCCESS;
+      },
+    }),
+    processor({
+      code: REQUEST_CODE.PUSH_REPLY_MESSAGE_TO_CLIENT,
+      header: replyMessageHeader,
+      lane: LANE,
+      handle({ header, body }) {
+        const reply = replyOf(header, body, clock.now());
+        if (!onReply(reply)) {
+          const correlationId = reply.properties[PROPERTY.CORRELATION_ID];
+          logger.warn({ topic: header.topic, correlationId }, 'a reply came to a request that nobody waits for');
         }
         return SUCCESS;
       },
@@ -155,6 +178,37 @@ export function clientProcessors(parts: {
       },
     }),
   ];
+}
+
+/** The reply as its requester gets it. It has no place in a queue. */
+function replyOf(header: ReplyMessageHeader, body: Buffer, now: number): ReceivedMessage {
+  const properties = decodeProperties(header.properties ?? '');
+  properties[PROPERTY.ARRIVE_TIME] = String(now);
+  const record: StoredMessage = {
+    topic: header.topic,
+    queueId: header.queueId,
+    queueOffset: 0,
+    commitLogOffset: 0,
+    sizeBytes: body.length,
+    flag: header.flag,
+    sysFlag: header.sysFlag,
+    bornTimestamp: header.bornTimestamp,
+    bornHost: hostOf(header.bornHost),
+    storeTimestamp: header.storeTimestamp,
+    storeHost: hostOf(header.storeHost),
+    reconsumeTimes: header.reconsumeTimes ?? 0,
+    preparedTransactionOffset: 0,
+    bodyCrc: 0,
+    body,
+    properties,
+  };
+  return receive(record, '');
+}
+
+/** `10.0.0.1:5000`, `/10.0.0.1:5000` or `name/10.0.0.1:5000`; Java writes all three. */
+function hostOf(text: string): HostAddress {
+  const [, host = '', port = ''] = /^(?:[^/]*\/)?\[?([\da-fA-F.:]+?)\]?:(\d{1,5})$/.exec(text) ?? [];
+  return host === '' ? { host: '0.0.0.0', port: 0 } : { host, port: Number(port) };
 }
 
 function recordOf(body: Buffer): StoredMessage {

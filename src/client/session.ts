@@ -17,10 +17,14 @@ import { AdminCalls } from './adminCalls.js';
 import { BrokerCalls } from './brokerCalls.js';
 import type { SessionOptions } from './clientTypes.js';
 import { Heartbeat } from './heartbeat.js';
+import { InspectionCalls } from './inspectionCalls.js';
 import { NameServers, parseNamesrvAddr } from './nameServers.js';
+import { NamesrvCalls } from './namesrvCalls.js';
+import { Replies } from './replies.js';
 import { Requests } from './requests.js';
 import { Routes } from './routes.js';
 import { CLIENT_LANES, type ConsumerMember, clientProcessors, type TransactionMember } from './serverRequests.js';
+import { StatisticsCalls } from './statisticsCalls.js';
 
 const REQUEST_TIMEOUT_MILLIS = 3000;
 const POLL_NAME_SERVER_INTERVAL_MILLIS = 30_000;
@@ -40,7 +44,12 @@ export class Session {
   readonly routes: Routes;
   readonly brokerCalls: BrokerCalls;
   readonly adminCalls: AdminCalls;
+  readonly inspectionCalls: InspectionCalls;
+  readonly namesrvCalls: NamesrvCalls;
+  readonly statisticsCalls: StatisticsCalls;
   readonly heartbeat: Heartbeat;
+  /** Requests of the producers that wait for their reply. */
+  readonly replies: Replies;
   /** Makes a UNIQ_KEY. */
   readonly nextUniqueKey: () => string;
   readonly #closes = new CloseStack();
@@ -58,6 +67,7 @@ export class Session {
     const host = localHost();
     sessionCount += 1;
     this.clientId = `${host}@${options.instanceName ?? `${process.pid}#${sessionCount}`}`;
+    this.replies = new Replies({ clock });
     const uniqueKeys = new UniqKeyGenerator({ clock, host, processId: process.pid });
     this.nextUniqueKey = () => uniqueKeys.next();
     const transport = this.#openTransport(options);
@@ -68,6 +78,9 @@ export class Session {
     this.nameServers = new NameServers({ requests, addresses });
     this.brokerCalls = new BrokerCalls({ requests });
     this.adminCalls = new AdminCalls({ requests });
+    this.inspectionCalls = new InspectionCalls({ requests });
+    this.namesrvCalls = new NamesrvCalls({ requests });
+    this.statisticsCalls = new StatisticsCalls({ requests });
     this.routes = new Routes({
       nameServers: this.nameServers,
       clock,
@@ -103,6 +116,8 @@ export class Session {
     const rows = clientProcessors({
       consumerOf: (group) => this.#consumers.get(group),
       transactionProducerOf: (group) => this.#transactionProducers.get(group),
+      onReply: (reply) => this.replies.deliver(reply),
+      clock: this.clock,
       logger,
     });
     const table = new ProcessorTable({ rows, lanes: CLIENT_LANES, logger });
@@ -186,6 +201,7 @@ export class Session {
     this.#closing ??= (async () => {
       const stops = [...this.#consumers.values()].map((consumer) => consumer.stop());
       await Promise.allSettled(stops);
+      this.replies.close();
       const groups = [...this.#producers.keys()];
       this.#producers.clear();
       await Promise.all(groups.map((producerGroup) => this.#unregister({ producerGroup })));

@@ -45,7 +45,6 @@ const queues = accepted('requests are refused by the number under way, not by th
   osPageCacheBusyTimeOutMills: 1000,
   putThreadPoolQueueCapacity: 10_000,
   ackThreadPoolQueueCapacity: 100_000,
-  replyThreadPoolQueueCapacity: 10_000,
   endTransactionPoolQueueCapacity: 100_000,
   maxMsgsNumBatch: 64,
   putMsgIndexHightWater: 600_000,
@@ -62,6 +61,7 @@ const memory = accepted('files are written by position, neither mapped nor poole
   commitIntervalCommitLog: 200,
   commitCommitLogLeastPages: 4,
   commitCommitLogThoroughInterval: 200,
+  mapperFileSizeBatchConsumeQueue: 13_800_000,
   mappedFileSizeConsumeQueueExt: 50_331_648,
   enableConsumeQueueExt: false,
   bitMapLengthConsumeQueueExt: 64,
@@ -72,7 +72,6 @@ const memory = accepted('files are written by position, neither mapped nor poole
   serverSocketSndBufSize: 0,
   serverSocketRcvBufSize: 0,
   serverSocketBacklog: 1024,
-  writeBufferHighWaterMark: 0,
   writeBufferLowWaterMark: 0,
   useEpollNativeSelector: false,
 });
@@ -183,7 +182,6 @@ const later = accepted('this version does not have what it sets', {
   enableScheduleAsyncDeliver: false,
   scheduleAsyncDeliverMaxPendingLimit: 2000,
   scheduleAsyncDeliverMaxResendNum2Blocked: 3,
-  storeReplyMessageEnable: true,
   enableLmqQuota: false,
   maxLmqConsumeQueueNum: 20_000,
   enableBatchPush: false,
@@ -240,30 +238,36 @@ const later = accepted('this version does not have what it sets', {
   enableCalcFilterBitMap: false,
   expectConsumerNumUseFilter: 32,
   maxErrorRateOfBloomFilter: 20,
-  filterDataCleanTimeSpan: 86_400_000,
   messageStorePlugIn: '',
   jstackEnable: false,
 });
 
-const statistics = accepted('statistics and metrics are not available in this version', {
-  enableDetailStat: true,
-  autoDeleteUnusedStats: false,
-  accountStatsEnable: true,
-  accountStatsPrintZeroValues: true,
-  commercialBaseCount: 1,
-  commercialSizePerMsg: 4096,
-  metricsExporterType: 'DISABLE',
-  metricsGrpcExporterTarget: '',
-  metricsGrpcExporterHeader: '',
-  metricGrpcExporterTimeOutInMills: 3000,
-  metricGrpcExporterIntervalInMills: 60_000,
-  metricLoggingExporterIntervalInMills: 10_000,
-  metricsPromExporterPort: 5557,
-  metricsPromExporterHost: '',
-  metricsLabel: '',
-  metricsInDelta: false,
-  metricsOtelCardinalityLimit: 50_000,
-  isolateLogEnable: false,
+const statistics = accepted(
+  'the figures that tools ask for are always counted; accounts and metrics are not available in this version',
+  {
+    enableDetailStat: true,
+    autoDeleteUnusedStats: false,
+    accountStatsEnable: true,
+    accountStatsPrintZeroValues: true,
+    commercialBaseCount: 1,
+    commercialSizePerMsg: 4096,
+    metricsExporterType: 'DISABLE',
+    metricsGrpcExporterTarget: '',
+    metricsGrpcExporterHeader: '',
+    metricGrpcExporterTimeOutInMills: 3000,
+    metricGrpcExporterIntervalInMills: 60_000,
+    metricLoggingExporterIntervalInMills: 10_000,
+    metricsPromExporterPort: 5557,
+    metricsPromExporterHost: '',
+    metricsLabel: '',
+    metricsInDelta: false,
+    metricsOtelCardinalityLimit: 50_000,
+    isolateLogEnable: false,
+  },
+);
+
+const subscriptions = accepted('a subscription goes with the first heartbeat that no longer names it', {
+  subscriptionExpiredTimeout: 600_000,
 });
 
 const surroundings = accepted('name servers are given by address, and there is no installation directory', {
@@ -294,5 +298,6 @@ export const BROKER_ACCEPTED_KEYS = {
   ...timer,
   ...later,
   ...statistics,
+  ...subscriptions,
   ...surroundings,
 } as const;

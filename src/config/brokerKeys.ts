@@ -107,9 +107,13 @@ export const BROKER_KEYS = {
   // Differs from RocketMQ (false): filtering by SQL92 is part of what foldlog offers.
   enablePropertyFilter: flag(true, 'let consumers filter by SQL92'),
   filterSupportRetry: flag(false, 'filter redelivered messages too'),
+  filterDataCleanTimeSpan: whole(86_400_000, 'how long the expressions of a group that is gone are kept, ms', {
+    min: 1,
+  }),
   longPollingEnable: flag(true, 'hold a pull that finds nothing until a message arrives'),
   shortPollingTimeMills: whole(1000, 'how long a pull is held when long polling is off, ms', { min: 1 }),
   litePullMessageEnable: flag(true, 'answer LITE_PULL_MESSAGE'),
+  storeReplyMessageEnable: flag(true, 'store replies to requests beside handing them to the requester'),
   rejectPullConsumerEnable: flag(false, 'refuse pulls of clients that are not push consumers'),
   rejectTransactionMessage: flag(false, 'refuse half messages'),
   transactionTimeOut: whole(6000, 'age at which a producer is first asked about a half message, ms', { min: 1 }),
@@ -142,15 +146,15 @@ export const BROKER_KEYS = {
   compressedRegister: flag(false, 'deflate the registration'),
   enableSingleTopicRegister: flag(false, 'tell name servers of changed topics one by one, each for itself'),
   channelExpiredTimeout: whole(120_000, 'silence after which a client counts as gone, ms', { min: 1 }),
-  subscriptionExpiredTimeout: whole(600_000, 'age at which a subscription that is no longer sent is dropped, ms', {
-    min: 1,
-  }),
   serverChannelMaxIdleTimeSeconds: whole(120, 'silence after which a connection is closed, s', { min: 1 }),
+
+  writeBufferHighWaterMark: whole(0, 'unsent bytes over which a connection is not read from; 0 means 8 MiB'),
 
   // Bounds: requests of a kind that may be under way. Over it the answer is SYSTEM_BUSY at once.
   sendThreadPoolQueueCapacity: whole(10_000, 'sends under way', { min: 1 }),
   pullThreadPoolQueueCapacity: whole(100_000, 'pulls under way, held ones included', { min: 1 }),
   litePullThreadPoolQueueCapacity: whole(100_000, 'lite pulls under way, held ones included', { min: 1 }),
+  replyThreadPoolQueueCapacity: whole(10_000, 'replies that wait for their requester', { min: 1 }),
   queryThreadPoolQueueCapacity: whole(20_000, 'queries under way', { min: 1 }),
   clientManagerThreadPoolQueueCapacity: whole(1_000_000, 'client requests under way', { min: 1 }),
   consumerManagerThreadPoolQueueCapacity: whole(1_000_000, 'offset requests under way', { min: 1 }),
@@ -160,6 +164,17 @@ export const BROKER_KEYS = {
   // foldlog's own.
   maxConnections: whole(10_000, 'connections that the server holds; more are closed at once', { min: 1 }),
   maxFrameBytes: whole(16_777_216, 'largest frame, bytes; a longer one closes the connection', { min: 65_536 }),
+  maxUnsentBytes: whole(67_108_864, 'unsent bytes of a connection; over it the connection is cut off', { min: 65_536 }),
+  maxBufferedBytes: whole(
+    268_435_456,
+    'bytes that all connections keep, unsent or half received; over it the one that keeps most is cut off',
+    { min: 65_536 },
+  ),
+  maxRequestsPerConnection: whole(
+    16_384,
+    'requests of a connection under way, held pulls included; one more is answered SYSTEM_BUSY',
+    { min: 1 },
+  ),
   maxHeldPulls: whole(50_000, 'pulls held by long polling; more are answered at once', { min: 1 }),
   maxHeldPullBytes: whole(67_108_864, 'bytes of the pulls held by long polling; more are answered at once', { min: 1 }),
 

@@ -30,11 +30,16 @@ export const NAMESRV_TABLE = {
     'keys that UPDATE_NAMESRV_CONFIG refuses, separated by ;',
   ),
   serverChannelMaxIdleTimeSeconds: whole(120, 'silence after which a connection is closed, s', { min: 1 }),
-  clientRequestThreadPoolQueueCapacity: whole(50_000, 'route requests under way', { min: 1 }),
-  defaultThreadPoolQueueCapacity: whole(10_000, 'other requests under way', { min: 1 }),
+  writeBufferHighWaterMark: whole(0, 'unsent bytes over which a connection is not read from; 0 means 8 MiB'),
   // foldlog's own.
   maxConnections: whole(10_000, 'connections that the server holds; more are closed at once', { min: 1 }),
   maxFrameBytes: whole(16_777_216, 'largest frame, bytes; a longer one closes the connection', { min: 65_536 }),
+  maxUnsentBytes: whole(67_108_864, 'unsent bytes of a connection; over it the connection is cut off', { min: 65_536 }),
+  maxBufferedBytes: whole(
+    268_435_456,
+    'bytes that all connections keep, unsent or half received; over it the one that keeps most is cut off',
+    { min: 65_536 },
+  ),
 
   ...accepted('one event loop does the work of the thread pools', {
     clientRequestThreadPoolNums: 8,
@@ -49,10 +54,13 @@ export const NAMESRV_TABLE = {
     serverSocketRcvBufSize: 0,
     serverPooledByteBufAllocatorEnable: true,
     useEpollNativeSelector: false,
-    writeBufferHighWaterMark: 0,
     writeBufferLowWaterMark: 0,
   }),
-  ...accepted('brokers are removed before they are answered', { unRegisterBrokerQueueCapacity: 3000 }),
+  ...accepted('every request is answered at once: none waits in a queue', {
+    clientRequestThreadPoolQueueCapacity: 50_000,
+    defaultThreadPoolQueueCapacity: 10_000,
+    unRegisterBrokerQueueCapacity: 3000,
+  }),
   ...accepted('this version does not have what it sets', {
     rocketmqHome: '',
     clusterTest: false,

@@ -33,6 +33,27 @@ export function writeProperties(pairs: Iterable<readonly [string, string | numbe
   return `${stringify(lines, { keySep: '=', lineWidth: null, newline: '\n' })}\n`;
 }
 
+/**
+ * The text with other values: each key that stands in it has its new value where it stood, the others are added at the
+ * end. Comments and order stay.
+ */
+export function replaceProperties(text: string, values: ReadonlyMap<string, string>): string {
+  const missing = new Map(values);
+  let replaced = '';
+  let at = 0;
+  for (const node of parseLines(text, true)) {
+    const [start, , , end] = node.range ?? [];
+    const value = isPair(node) ? values.get(node.key) : undefined;
+    if (!isPair(node) || value === undefined || start === undefined || end === undefined) continue;
+    missing.delete(node.key);
+    replaced += text.slice(at, start) + writeProperties([[node.key, value]]).trimEnd();
+    at = end;
+  }
+  replaced += text.slice(at);
+  const isWhole = replaced === '' || replaced.endsWith('\n');
+  return replaced + (isWhole || missing.size === 0 ? '' : '\n') + writeProperties(missing);
+}
+
 function isPair(node: Node): node is Pair {
   return node.type === 'PAIR';
 }

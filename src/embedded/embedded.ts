@@ -30,6 +30,8 @@ export interface StartEmbeddedOptions extends ServerParts {
   brokerPort?: number;
   /** Further keys of broker.conf. A `namesrvAddr` names more name servers to register with. */
   config?: Partial<BrokerConfig>;
+  /** The file that `config` was read from; changes by UPDATE_BROKER_CONFIG are written there. Default: none. */
+  configFile?: string;
   /** Further keys of namesrv.conf. The KV configuration is kept under the store unless it says otherwise. */
   namesrvConfig?: Partial<NamesrvConfig>;
 }
@@ -89,7 +91,13 @@ export class Embedded {
         closes.push(() => transport.close());
         const namesrvAddrs = [namesrvAddr, brokerConfig.namesrvAddr].filter((address) => address !== '').join(';');
         const config = { ...brokerConfig, namesrvAddr: namesrvAddrs };
-        const started = await Broker.start({ ...parts, config, transport });
+        const { configFile } = options;
+        const started = await Broker.start({
+          ...parts,
+          config,
+          transport,
+          ...(configFile !== undefined && { configFile }),
+        });
         closes.push(() => started.stop());
         brokerAddr = `${started.address.host}:${started.address.port}`;
         closes.push(network.add(brokerAddr, started.table));

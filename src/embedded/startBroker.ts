@@ -15,6 +15,8 @@ export interface StartBrokerOptions extends ServerParts {
   namesrvAddr: string;
   /** Further keys of broker.conf. Default: RocketMQ's defaults, on 127.0.0.1:10911. */
   config?: Partial<BrokerConfig>;
+  /** The file that `config` was read from; changes by UPDATE_BROKER_CONFIG are written there. Default: none. */
+  configFile?: string;
   /** Open the TCP port? Default true. */
   listen?: boolean;
   /** How the name servers are reached. Default: TCP. */
@@ -26,11 +28,12 @@ export interface StartBrokerOptions extends ServerParts {
  * OPTIONS_INVALID, or CONNECT_FAILED when no name server can be reached; nothing stays open then.
  */
 export function startBroker(options: StartBrokerOptions): Promise<Broker> {
-  const { store, namesrvAddr, config, transport, listen = true, ...parts } = options;
+  const { store, namesrvAddr, config, configFile, transport, listen = true, ...parts } = options;
   const { clock = systemClock, logger = silentLogger, files = diskFiles } = parts;
   return Broker.start({
     config: defaultBrokerConfig({ ...config, storePathRootDir: store, namesrvAddr }, localAddress()),
     ...(transport && { transport }),
+    ...(configFile !== undefined && { configFile }),
     listen,
     clock,
     logger,

@@ -60,7 +60,8 @@ export function parseLong(text: string): bigint | undefined {
   return value < LONG_MIN || value > LONG_MAX ? undefined : value;
 }
 
-const DOUBLE = /^\s*([+-]?(?:NaN|Infinity|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?))[fFdD]?\s*$/;
+// Each part can match in one way only: a long run of digits before a letter costs one pass, not one per digit.
+const DOUBLE = /^\s*([+-]?(?:NaN|Infinity|(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?))[fFdD]?\s*$/;
 
 /** `Double.valueOf`, hexadecimal floats apart. */
 function doubleOf(text: string): number {

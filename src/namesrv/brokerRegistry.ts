@@ -14,6 +14,7 @@ import {
   type BrokerGroup,
   forgetGroup,
   type LiveBroker,
+  leaveTopics,
   liveKey,
   lowestId,
   type RouteTables,
@@ -60,7 +61,7 @@ export interface BrokerRegistryParts {
   logger: Logger;
   /** Does a full registration remove the group's topics that it does not name? */
   removesMissingTopics: () => boolean;
-  /** The lowest broker id of a group is another one now. `goneAddr` is the address that left, if one did. */
+  /** The lowest broker id of a group fell, or it left with the address `goneAddr`. */
   onLowestIdChanged: (brokerName: string, goneAddr: string | undefined) => void;
 }
 
@@ -120,32 +121,40 @@ export class BrokerRegistry {
     });
     this.#listenTo(registration.peer);
     if (previousAddr === undefined) logger.info({ clusterName, brokerName, brokerId, brokerAddr }, 'broker registered');
-    if (lowestBefore !== undefined && lowestBefore !== lowestId(group)) {
+    if (lowestBefore !== undefined && brokerId < lowestBefore) {
       this.#parts.onLowestIdChanged(brokerName, undefined);
     }
     return { status: 'REGISTERED', ...this.#masterFor(brokerId, clusterName, group) };
   }
 
   /** Differs from RocketMQ: takes effect before the answer, not in a later batch. Unknown brokers are ignored. */
-  unregister({ clusterName, brokerName, brokerId, brokerAddr }: BrokerIdentity): void {
+  unregister(identity: BrokerIdentity): void {
+    this.#unregisterAll([identity]);
+  }
+
+  /** However many leave at once, the topics are gone through once. */
+  #unregisterAll(identities: readonly BrokerIdentity[]): void {
     const { tables, logger } = this.#parts;
-    tables.live.delete(liveKey(clusterName, brokerAddr));
-    const group = tables.brokers.get(brokerName);
-    if (!group || group.addresses.get(brokerId) !== brokerAddr) return;
-    const lowestBefore = lowestId(group);
-    group.addresses.delete(brokerId);
-    logger.info({ clusterName, brokerName, brokerId, brokerAddr }, 'broker unregistered');
-    if (group.addresses.size === 0) {
-      forgetGroup(tables, brokerName);
-      return;
-    }
-    if (group.enableActingMaster && !group.addresses.has(MASTER_ID)) {
-      for (const holders of tables.topics.values()) {
-        const queueData = holders.get(brokerName);
-        if (queueData) queueData.perm &= ~PERM.WRITE;
+    const goneGroups = new Set<string>();
+    const readOnlyGroups = new Set<string>();
+    const lostLowest: { brokerName: string; brokerAddr: string }[] = [];
+    for (const { clusterName, brokerName, brokerId, brokerAddr } of identities) {
+      tables.live.delete(liveKey(clusterName, brokerAddr));
+      const group = tables.brokers.get(brokerName);
+      if (!group || group.addresses.get(brokerId) !== brokerAddr) continue;
+      const lowestBefore = lowestId(group);
+      group.addresses.delete(brokerId);
+      logger.info({ clusterName, brokerName, brokerId, brokerAddr }, 'broker unregistered');
+      if (group.addresses.size === 0) {
+        forgetGroup(tables, brokerName);
+        goneGroups.add(brokerName);
+        continue;
       }
+      if (group.enableActingMaster && !group.addresses.has(MASTER_ID)) readOnlyGroups.add(brokerName);
+      if (lowestBefore !== lowestId(group)) lostLowest.push({ brokerName, brokerAddr });
     }
-    if (lowestBefore !== lowestId(group)) this.#parts.onLowestIdChanged(brokerName, brokerAddr);
+    leaveTopics(tables, goneGroups, readOnlyGroups);
+    for (const { brokerName, brokerAddr } of lostLowest) this.#parts.onLowestIdChanged(brokerName, brokerAddr);
   }
 
   /** Notes that the broker was heard of. */
@@ -164,13 +173,14 @@ export class BrokerRegistry {
   expireSilent(): void {
     const { tables, clock, logger } = this.#parts;
     const now = clock.monotonic();
-    for (const broker of [...tables.live.values()]) {
-      if (broker.lastUpdateMillis + broker.heartbeatTimeoutMillis >= now) continue;
-      const silentMillis = now - broker.lastUpdateMillis;
-      logger.warn({ brokerName: broker.brokerName, brokerAddr: broker.brokerAddr, silentMillis }, 'broker expired');
-      this.unregister(broker);
-      broker.peer.close();
+    const silent = [...tables.live.values()].filter(
+      ({ lastUpdateMillis, heartbeatTimeoutMillis }) => lastUpdateMillis + heartbeatTimeoutMillis < now,
+    );
+    for (const { brokerName, brokerAddr, lastUpdateMillis } of silent) {
+      logger.warn({ brokerName, brokerAddr, silentMillis: now - lastUpdateMillis }, 'broker expired');
     }
+    this.#unregisterAll(silent);
+    for (const { peer } of silent) peer.close();
   }
 
   /** Forgets the connections; the tables stay as they are. */
@@ -233,10 +243,10 @@ export class BrokerRegistry {
 
   #dropBrokersOf(peer: Peer): void {
     const gone: LiveBroker[] = [...this.#parts.tables.live.values()].filter((broker) => broker.peer === peer);
-    for (const broker of gone) {
-      this.#parts.logger.warn({ brokerName: broker.brokerName, brokerAddr: broker.brokerAddr }, 'broker hung up');
-      this.unregister(broker);
+    for (const { brokerName, brokerAddr } of gone) {
+      this.#parts.logger.warn({ brokerName, brokerAddr }, 'broker hung up');
     }
+    this.#unregisterAll(gone);
   }
 }
 

@@ -1,7 +1,8 @@
 /**
  * NOTIFY_MIN_BROKER_ID_CHANGE 905: tells the members of a broker group, one-way, that its lowest id is another one, so
- * that a slave may act as master or step back. Sent only with `notifyMinBrokerIdChanged`. Upstream:
- * `RouteInfoManager.notifyMinBrokerIdChanged`, `NotifyMinBrokerIdChangeRequestHeader`.
+ * that a slave may act as master or step back. A broker that came and has the lowest id itself is not told. Sent only
+ * with `notifyMinBrokerIdChanged`. Upstream: `RouteInfoManager.notifyMinBrokerIdChanged`, `chooseBrokerAddrsToNotify`,
+ * `NotifyMinBrokerIdChangeRequestHeader`.
  */
 import { defineHeader, optional } from '../protocol/headers/headerFields.js';
 import { requestCommand } from '../protocol/remotingCommand.js';
@@ -25,6 +26,7 @@ export function notifyLowestId(tables: RouteTables, brokerName: string, offlineB
   const haBrokerAddr = tables.live.get(liveKey(group.cluster, minBrokerAddr))?.haServerAddr;
   const header = { minBrokerId, brokerName, minBrokerAddr, offlineBrokerAddr, haBrokerAddr };
   for (const address of group.addresses.values()) {
+    if (offlineBrokerAddr === undefined && address === minBrokerAddr) continue;
     const member = tables.live.get(liveKey(group.cluster, address));
     const extFields = notifyMinBrokerIdChangeHeader.encode(header);
     member?.peer.notify(requestCommand(REQUEST_CODE.NOTIFY_MIN_BROKER_ID_CHANGE, extFields));

@@ -14,7 +14,7 @@ import { RemotingServer } from '../remoting/remotingServer.js';
 import { BrokerRegistry } from './brokerRegistry.js';
 import { KvConfig } from './kvConfig.js';
 import { notifyLowestId } from './lowestIdNotice.js';
-import { namesrvRows } from './namesrvProcessors.js';
+import { NAMESRV_LANES, namesrvRows } from './namesrvProcessors.js';
 import { NamesrvSettings } from './namesrvSettings.js';
 import { emptyTables } from './routeTables.js';
 
@@ -54,10 +54,7 @@ export class NameServer {
     });
     const table = new ProcessorTable({
       rows: namesrvRows({ tables, registry, kvConfig, settings, clock }),
-      lanes: {
-        route: { maxInFlight: config.clientRequestThreadPoolQueueCapacity },
-        default: { maxInFlight: config.defaultThreadPoolQueueCapacity },
-      },
+      lanes: NAMESRV_LANES,
       logger,
     });
     const nameServer = new NameServer(table);
@@ -71,6 +68,9 @@ export class NameServer {
           table,
           maxConnections: config.maxConnections,
           maxFrameBytes: config.maxFrameBytes,
+          writeBufferHighWaterMark: config.writeBufferHighWaterMark,
+          maxUnsentBytes: config.maxUnsentBytes,
+          maxBufferedBytes: config.maxBufferedBytes,
           idleMillis: config.serverChannelMaxIdleTimeSeconds * 1000,
           clock,
           logger,

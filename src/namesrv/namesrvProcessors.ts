@@ -1,6 +1,6 @@
 /**
  * The name server's table: one row per request code. Upstream: `DefaultRequestProcessor`, `ClientRequestProcessor`.
- * Route look-ups have a lane of their own, so that a flood of other requests does not cut clients off from routes.
+ * Every handler answers at once: no request waits, and none can be cut off from routes by a flood of others.
  */
 import { crc32 } from 'node:zlib';
 import type { Clock } from '../base/clock.js';
@@ -49,6 +49,8 @@ export interface NamesrvParts {
 const { SUCCESS, SYSTEM_ERROR, TOPIC_NOT_EXIST, QUERY_NOT_FOUND } = RESPONSE_CODE;
 const DONE: ResponseFields = { code: SUCCESS };
 const lane = 'default';
+/** No handler is ever under way, so the bound is never met. */
+export const NAMESRV_LANES = { [lane]: { maxInFlight: 1 } } as const;
 
 export function namesrvRows(parts: NamesrvParts): ProcessorRow[] {
   return [...brokerRows(parts), ...routeRows(parts), ...topicRows(parts), ...configRows(parts)];
@@ -178,7 +180,7 @@ function routeRows({ tables, kvConfig, settings, clock }: NamesrvParts): Process
     return { code: SUCCESS, body: encodeTopicRouteData(route, readsStandard ? 'standard' : 'fastjson') };
   };
   const header = headers.getRouteInfoByTopicHeader;
-  return [processor({ code: REQUEST_CODE.GET_ROUTEINFO_BY_TOPIC, header, lane: 'route', handle })];
+  return [processor({ code: REQUEST_CODE.GET_ROUTEINFO_BY_TOPIC, header, lane, handle })];
 }
 
 function topicRows({ tables, settings }: NamesrvParts): ProcessorRow[] {

@@ -4,6 +4,7 @@
  * it has an address, and every topic in `topics` has at least one broker.
  */
 import type { DataVersion, QueueData } from '../protocol/bodies.js';
+import { PERM } from '../protocol/names.js';
 import type { Peer } from '../remoting/processor.js';
 
 /** A master and its slaves. */
@@ -57,8 +58,8 @@ export function lowestId(group: BrokerGroup | undefined): number | undefined {
   return group && group.addresses.size > 0 ? Math.min(...group.addresses.keys()) : undefined;
 }
 
-/** Takes a group out of every topic; topics that nobody holds any more go. */
-export function forgetGroup({ topics, brokers, clusters }: RouteTables, brokerName: string): void {
+/** Takes a group out of the brokers and its cluster; `leaveTopics` takes it out of the topics. */
+export function forgetGroup({ brokers, clusters }: RouteTables, brokerName: string): void {
   const cluster = brokers.get(brokerName)?.cluster;
   brokers.delete(brokerName);
   if (cluster !== undefined) {
@@ -66,7 +67,21 @@ export function forgetGroup({ topics, brokers, clusters }: RouteTables, brokerNa
     names?.delete(brokerName);
     if (names?.size === 0) clusters.delete(cluster);
   }
-  for (const topic of [...topics.keys()]) removeFromTopic(topics, topic, brokerName);
+}
+
+/** Takes groups that are gone out of every topic, topics that nobody holds any more go; others lose the write bit. */
+export function leaveTopics(
+  { topics }: RouteTables,
+  goneGroups: ReadonlySet<string>,
+  readOnlyGroups: ReadonlySet<string>,
+): void {
+  if (goneGroups.size === 0 && readOnlyGroups.size === 0) return;
+  for (const [topic, holders] of topics) {
+    for (const [brokerName, queueData] of holders) {
+      if (goneGroups.has(brokerName)) removeFromTopic(topics, topic, brokerName);
+      else if (readOnlyGroups.has(brokerName)) queueData.perm &= ~PERM.WRITE;
+    }
+  }
 }
 
 export function removeFromTopic(topics: RouteTables['topics'], topic: string, brokerName: string): void {

@@ -176,6 +176,17 @@ export const decodeSubscriptionGroupConfig = (body: Buffer): SubscriptionGroupCo
   readSubscriptionGroupConfig(parseLooseJson(body.toString()), 'subscription group config');
 export const encodeSubscriptionGroupConfig = (config: SubscriptionGroupConfig): Buffer => bodyOf(config);
 
+/** UPDATE_AND_CREATE_SUBSCRIPTIONGROUP_LIST 225. */
+export const decodeSubscriptionGroupList = (body: Buffer): SubscriptionGroupConfig[] =>
+  JsonReader.ofBody(body, 'group list').list('groupConfigList', readSubscriptionGroupConfig);
+export const encodeSubscriptionGroupList = (groupConfigList: readonly SubscriptionGroupConfig[]): Buffer =>
+  bodyOf({ groupConfigList });
+
+/** UPDATE_AND_CREATE_TOPIC_LIST 18. */
+export const decodeTopicConfigList = (body: Buffer): TopicConfig[] =>
+  JsonReader.ofBody(body, 'topic list').list('topicConfigList', readTopicConfig);
+export const encodeTopicConfigList = (topicConfigList: readonly TopicConfig[]): Buffer => bodyOf({ topicConfigList });
+
 /** The body of GET_ALL_TOPIC_CONFIG and the heart of a registration. */
 export interface TopicConfigTable {
   dataVersion: DataVersion;
@@ -208,17 +219,23 @@ export const encodeTopicConfigTable = (table: TopicConfigTable): Buffer => bodyO
 export interface SubscriptionGroupTable {
   dataVersion: DataVersion;
   subscriptionGroupTable: Map<string, SubscriptionGroupConfig>;
+  /** Group to topic to a mask of what is forbidden. Default: nothing. */
+  forbiddenTable?: Map<string, Map<string, number>>;
 }
+
+export const readForbiddenTopics: ReadValue<Map<string, number>> = (value, where) =>
+  new JsonReader({ topics: value }, where).table('topics', readWhole);
 
 export function decodeSubscriptionGroupTable(body: Buffer): SubscriptionGroupTable {
   const from = JsonReader.ofBody(body, 'subscription group table');
   return {
     dataVersion: from.read('dataVersion', readDataVersion, NO_VERSION),
     subscriptionGroupTable: from.table('subscriptionGroupTable', readSubscriptionGroupConfig),
+    forbiddenTable: from.table('forbiddenTable', readForbiddenTopics),
   };
 }
 export const encodeSubscriptionGroupTable = (table: SubscriptionGroupTable): Buffer =>
-  bodyOf({ ...table, forbiddenTable: {} });
+  bodyOf({ ...table, forbiddenTable: table.forbiddenTable ?? {} });
 
 // ---- heartbeat ----
 
@@ -370,6 +387,10 @@ export const decodeResetOffsetBody = (body: Buffer): ResetOffsetBody => ({
 export const encodeResetOffsetBody = ({ offsetTable }: ResetOffsetBody): Buffer =>
   bodyOf({ offsetTable: queueMap(offsetTable) });
 
+/** The same for clients in C++, which read a list. Upstream: `ResetOffsetBodyForC`. */
+export const encodeResetOffsetBodyForCpp = ({ offsetTable }: ResetOffsetBody): Buffer =>
+  bodyOf({ offsetTable: offsetTable.map(([queue, offset]) => ({ ...queue, offset })) });
+
 /** Answer of GET_CONSUMER_STATUS_FROM_CLIENT 221. */
 export interface ConsumerStatusBody {
   messageQueueTable: [MessageQueue, number][];
@@ -380,6 +401,22 @@ export const decodeConsumerStatusBody = (body: Buffer): ConsumerStatusBody => ({
 });
 export const encodeConsumerStatusBody = ({ messageQueueTable }: ConsumerStatusBody): Buffer =>
   bodyOf({ messageQueueTable: queueMap(messageQueueTable) });
+
+/** Answer of INVOKE_BROKER_TO_GET_CONSUMER_STATUS 223: what each client answered to 221. */
+export interface ConsumerStatusesBody {
+  consumerTable: Map<string, [MessageQueue, number][]>;
+}
+
+export const decodeConsumerStatusesBody = (body: Buffer): ConsumerStatusesBody => ({
+  consumerTable: JsonReader.ofBody(body, 'consumer statuses').table('consumerTable', (offsets, where) =>
+    new JsonReader({ offsets }, where).pairs('offsets', readMessageQueue, readWhole),
+  ),
+});
+export const encodeConsumerStatusesBody = ({ consumerTable }: ConsumerStatusesBody): Buffer =>
+  bodyOf({
+    consumerTable: new Map([...consumerTable].map(([clientId, offsets]) => [clientId, queueMap(offsets)])),
+    messageQueueTable: {},
+  });
 
 export interface TopicOffset {
   minOffset: number;
@@ -423,8 +460,11 @@ export interface ConsumeStatsBody {
   consumeTps: number;
 }
 
-export function decodeConsumeStatsBody(body: Buffer): ConsumeStatsBody {
-  const from = JsonReader.ofBody(body, 'consume stats');
+export const decodeConsumeStatsBody = (body: Buffer): ConsumeStatsBody =>
+  readConsumeStats(parseLooseJson(body.toString()), 'consume stats');
+
+function readConsumeStats(value: unknown, where: string): ConsumeStatsBody {
+  const from = new JsonReader(value, where);
   return {
     offsetTable: from.pairs('offsetTable', readMessageQueue, (value, where) => {
       const offset = new JsonReader(value, where);
@@ -440,6 +480,39 @@ export function decodeConsumeStatsBody(body: Buffer): ConsumeStatsBody {
 }
 export const encodeConsumeStatsBody = ({ offsetTable, consumeTps }: ConsumeStatsBody): Buffer =>
   bodyOf({ offsetTable: queueMap(offsetTable), consumeTps });
+
+/** Answer of GET_BROKER_CONSUME_STATS 317: of each group the progress in each of its topics. */
+export interface BrokerConsumeStats {
+  brokerAddr: string;
+  statsOfGroups: [group: string, ConsumeStatsBody[]][];
+}
+
+/** Each item of the list is a map from one group to its topics' statistics. */
+export function decodeBrokerConsumeStats(body: Buffer): BrokerConsumeStats {
+  const from = JsonReader.ofBody(body, 'consume stats of a broker');
+  const statsOfGroups = from.list('consumeStatsList', (value, where) => [
+    ...new JsonReader({ groups: value }, where).table('groups', (stats, place) =>
+      new JsonReader({ stats }, place).list('stats', readConsumeStats),
+    ),
+  ]);
+  return { brokerAddr: from.text('brokerAddr', ''), statsOfGroups: statsOfGroups.flat() };
+}
+
+export function encodeBrokerConsumeStats({ brokerAddr, statsOfGroups }: BrokerConsumeStats): Buffer {
+  let totalDiff = 0;
+  let totalInflightDiff = 0;
+  const consumeStatsList = statsOfGroups.map(([group, stats]) => {
+    const bodies = stats.map(({ offsetTable, consumeTps }) => {
+      for (const [, { brokerOffset, consumerOffset, pullOffset }] of offsetTable) {
+        totalDiff += brokerOffset - consumerOffset;
+        totalInflightDiff += pullOffset - consumerOffset;
+      }
+      return { consumeTps, offsetTable: queueMap(offsetTable) };
+    });
+    return new Map([[group, bodies]]);
+  });
+  return bodyOf({ brokerAddr, consumeStatsList, totalDiff, totalInflightDiff });
+}
 
 // ---- routes and the name server ----
 

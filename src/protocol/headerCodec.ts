@@ -121,7 +121,14 @@ function textFieldsOf(extFields: unknown): Record<string, string> {
 const LONG_MAX = 2 ** 63;
 
 function textOf(value: unknown): string {
-  if (typeof value === 'object') return JSON.stringify(value);
+  if (typeof value === 'object') {
+    try {
+      return JSON.stringify(value);
+    } catch (thrown) {
+      // Nested so deep that it can be read but not written.
+      throw new FoldlogError('FRAME_INVALID', 'header field is nested too deep', { cause: thrown });
+    }
+  }
   // Java's Long.MAX_VALUE as a bare number has been rounded up by JSON.parse.
   if (typeof value === 'number' && Math.abs(value) === LONG_MAX) {
     return value > 0 ? '9223372036854775807' : '-9223372036854775808';

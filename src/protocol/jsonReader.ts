@@ -134,6 +134,11 @@ export function readFlag(value: unknown, where: string): boolean {
 }
 
 function invalid(where: string, wanted: string, found: unknown): FoldlogError {
-  const shown = (JSON.stringify(found) ?? String(found)).slice(0, 60);
+  // Not as JSON when it is a list or an object: it is whatever a peer sent, as deep and as long as a frame allows.
+  const shown = Array.isArray(found)
+    ? 'a list'
+    : typeof found === 'object' && found !== null
+      ? 'an object'
+      : (JSON.stringify(found) ?? String(found)).slice(0, 60);
   return new FoldlogError('FRAME_INVALID', `${where} must be ${wanted}, it is ${shown}`, { where });
 }

@@ -6,6 +6,7 @@
  * - A server stops reading from a peer that does not read its answers ({@link WRITE_SOFT_BYTES}) and cuts it off when
  *   even so too much piles up ({@link WRITE_HARD_BYTES}). A client never stops reading, or both ends could wait for
  *   each other; it refuses new requests with TOO_BUSY instead.
+ * - Of requests that are answered later, only so many of one peer are under way; one more is answered SYSTEM_BUSY.
  * - Bytes that are no frame close the connection without an answer. So do `idleMillis` without a byte in or out.
  * - When it closes, all requests in flight fail at once and the close listeners run once.
  *
@@ -25,12 +26,14 @@ import { FrameDecoder } from './frameDecoder.js';
 import { InFlight } from './inFlight.js';
 import type { Peer } from './processor.js';
 import type { ProcessorTable } from './processorTable.js';
-import { responseFieldsOf } from './processorTable.js';
+import { busyAnswer, responseFieldsOf } from './processorTable.js';
 
-/** Unsent bytes over which a server stops reading from the peer, and a client refuses requests. */
+/** Unsent bytes over which a server stops reading from the peer, and a client refuses requests, unless told otherwise. */
 export const WRITE_SOFT_BYTES = 8 * 1024 * 1024;
-/** Unsent bytes over which the connection is cut off. */
+/** Unsent bytes over which the connection is cut off, unless told otherwise. */
 export const WRITE_HARD_BYTES = 64 * 1024 * 1024;
+/** A connection that buffers less is not worth a look at all of them. */
+const BUFFERED_NOTICE_BYTES = 64 * 1024;
 /** Up to here the frames of a turn are joined; larger ones go out as they are, in one vectored write. */
 const JOIN_MAX_BYTES = 256 * 1024;
 /** How long a closed connection may take to send what it still holds. */
@@ -43,8 +46,17 @@ export interface ConnectionOptions {
   /** Answers what the other end requests. */
   table: ProcessorTable;
   maxFrameBytes: number;
+  /** Requests to the peer that wait for an answer. */
   maxInFlight: number;
   idleMillis: number;
+  /** Default {@link WRITE_SOFT_BYTES}. */
+  softUnsentBytes?: number;
+  /** Default {@link WRITE_HARD_BYTES}. */
+  hardUnsentBytes?: number;
+  /** Requests of the peer that are answered later. Default: no bound of its own. */
+  maxRequests?: number;
+  /** Called when the connection buffers an amount that counts. */
+  onBuffered?: () => void;
   clock: Clock;
   logger: Logger;
 }
@@ -71,6 +83,12 @@ export class Connection implements Peer {
   readonly #closeListeners = new CloseListeners();
   readonly #idleScan: Timer;
   readonly #idleMillis: number;
+  readonly #softUnsentBytes: number;
+  readonly #hardUnsentBytes: number;
+  readonly #maxRequests: number;
+  readonly #onBuffered: () => void;
+  /** Requests of the peer that are not answered yet. */
+  #requests = 0;
   #lastActive: number;
   /** Frames of this turn. */
   #queued: Buffer[] = [];
@@ -80,7 +98,12 @@ export class Connection implements Peer {
   #isReadingPaused = false;
   #isOpen = true;
 
-  constructor({ socket, side, table, maxFrameBytes, maxInFlight, idleMillis, clock, logger }: ConnectionOptions) {
+  constructor(options: ConnectionOptions) {
+    const { socket, side, table, maxFrameBytes, maxInFlight, idleMillis, clock, logger } = options;
+    this.#softUnsentBytes = options.softUnsentBytes ?? WRITE_SOFT_BYTES;
+    this.#hardUnsentBytes = options.hardUnsentBytes ?? WRITE_HARD_BYTES;
+    this.#maxRequests = options.maxRequests ?? Number.POSITIVE_INFINITY;
+    this.#onBuffered = options.onBuffered ?? (() => {});
     this.#socket = socket;
     this.#side = side;
     this.#table = table;
@@ -114,6 +137,11 @@ export class Connection implements Peer {
   /** Bytes that the socket has not taken yet. */
   get unsentBytes(): number {
     return this.#queuedBytes + this.#socket.writableLength;
+  }
+
+  /** Bytes that the connection keeps: unsent ones and those of a frame whose end has not come. */
+  get bufferedBytes(): number {
+    return this.unsentBytes + this.#decoder.pendingBytes;
   }
 
   invoke(request: RemotingCommand, timeoutMillis: number): Promise<RemotingCommand> {
@@ -153,19 +181,31 @@ export class Connection implements Peer {
     this.#finish('closed here');
   }
 
+  /** Closes at once; what is unsent is lost. */
+  cutOff(reason: string): void {
+    if (!this.#isOpen) return;
+    this.#logger.warn(
+      { peer: this.id, address: this.address, unsentBytes: this.unsentBytes },
+      `connection to ${this.address.host}:${this.address.port} cut off: ${reason}`,
+    );
+    this.#finish(reason);
+    this.#socket.destroy();
+  }
+
   #receive(chunk: Buffer): void {
     if (!this.#isOpen) return;
     this.#lastActive = this.#clock.monotonic();
     try {
       this.#decoder.push(chunk, (frame) => this.#onFrame(frame));
     } catch (thrown) {
-      this.#cutOff(thrown);
+      this.cutOff(messageOf(thrown));
     }
+    if (this.#decoder.pendingBytes > BUFFERED_NOTICE_BYTES) this.#onBuffered();
   }
 
   #onFrame(frame: Buffer): void {
     if (!this.#isOpen) return;
-    if (this.#side === 'server' && (this.#held.length > 0 || this.unsentBytes > WRITE_SOFT_BYTES)) {
+    if (this.#side === 'server' && (this.#held.length > 0 || this.unsentBytes > this.#softUnsentBytes)) {
       this.#held.push(frame);
       this.#pauseReading();
     } else this.#onCommand(decodeFrame(frame));
@@ -177,10 +217,17 @@ export class Connection implements Peer {
       this.#inFlight.settle(command);
       return;
     }
-    const answer = this.#table.dispatch(command, this);
+    const answer = this.#requests >= this.#maxRequests ? busyAnswer(command) : this.#table.dispatch(command, this);
     if (answer === undefined) return;
-    if (answer instanceof Promise) void answer.then((response) => response && this.#respond(command, response));
-    else this.#respond(command, answer);
+    if (!(answer instanceof Promise)) {
+      this.#respond(command, answer);
+      return;
+    }
+    this.#requests += 1;
+    void answer.then((response) => {
+      this.#requests -= 1;
+      if (response) this.#respond(command, response);
+    });
   }
 
   #respond(request: RemotingCommand, response: RemotingCommand): void {
@@ -200,14 +247,9 @@ export class Connection implements Peer {
     if (this.#queued.length === 0) setImmediate(() => this.#flush());
     this.#queued.push(frame);
     this.#queuedBytes += frame.length;
-    if (this.unsentBytes > WRITE_HARD_BYTES) {
-      this.#logger.warn(
-        { peer: this.id, unsentBytes: this.unsentBytes },
-        `connection to ${this.address.host}:${this.address.port} cut off: it does not read what it is sent`,
-      );
-      this.#finish('does not read');
-      this.#socket.destroy();
-    }
+    const { unsentBytes } = this;
+    if (unsentBytes > this.#hardUnsentBytes) this.cutOff('it does not read what it is sent');
+    else if (unsentBytes > BUFFERED_NOTICE_BYTES) this.#onBuffered();
   }
 
   #flush(): void {
@@ -225,7 +267,7 @@ export class Connection implements Peer {
       for (const frame of frames) this.#socket.write(frame);
       this.#socket.uncork();
     }
-    if (this.#side === 'server' && this.#socket.writableLength > WRITE_SOFT_BYTES) this.#pauseReading();
+    if (this.#side === 'server' && this.#socket.writableLength > this.#softUnsentBytes) this.#pauseReading();
   }
 
   #pauseReading(): void {
@@ -241,25 +283,15 @@ export class Connection implements Peer {
     try {
       for (const frame of frames) this.#onFrame(frame);
     } catch (thrown) {
-      this.#cutOff(thrown);
+      this.cutOff(messageOf(thrown));
     }
     if (this.#held.length > 0 || !this.#isOpen) return;
     this.#isReadingPaused = false;
     this.#socket.resume();
   }
 
-  /** What came is no frame; there is no telling where the next one starts. */
-  #cutOff(thrown: unknown): void {
-    this.#logger.warn(
-      { peer: this.id, address: this.address },
-      `connection to ${this.address.host}:${this.address.port} cut off: ${messageOf(thrown)}`,
-    );
-    this.#finish('not a frame');
-    this.#socket.destroy();
-  }
-
   #assertRoom(): void {
-    if (this.unsentBytes <= WRITE_SOFT_BYTES) return;
+    if (this.unsentBytes <= this.#softUnsentBytes) return;
     const address = `${this.address.host}:${this.address.port}`;
     throw new RemotingError('TOO_BUSY', `${this.unsentBytes} bytes to ${address} are unsent: send fewer at a time`, {
       address,

@@ -89,6 +89,9 @@ export class ProcessorTable {
 const answer = (command: RemotingCommand, fields: ResponseFields): RemotingCommand | undefined =>
   isOneway(command) ? undefined : responseCommand(command, fields);
 
+/** The answer to a request that a bound keeps out; none to a one-way one. */
+export const busyAnswer = (command: RemotingCommand): RemotingCommand | undefined => answer(command, BUSY);
+
 const BUSY: ResponseFields = {
   code: RESPONSE_CODE.SYSTEM_BUSY,
   remark: '[OVERLOAD]system busy, start flow control for a while',

@@ -1,5 +1,7 @@
 /**
- * A TCP server of the remoting protocol: accepts connections up to a bound and gives each the processor table.
+ * A TCP server of the remoting protocol: accepts connections up to a bound and gives each the processor table. What one
+ * connection may keep is bounded in `connection.ts`, what all keep together here: over it the one that keeps most is
+ * cut off, so that many slow readers cost no more than one.
  * Upstream: `NettyRemotingServer`.
  */
 import { createServer, type Server, type Socket } from 'node:net';
@@ -17,6 +19,7 @@ import type { ProcessorTable } from './processorTable.js';
 const BACKLOG = 1024;
 /** Requests of the server to one peer that wait for an answer. */
 const MAX_IN_FLIGHT = 4096;
+const MAX_BUFFERED_BYTES = 256 * 1024 * 1024;
 
 export interface RemotingServerOptions {
   /** 0 takes any free port. */
@@ -28,6 +31,14 @@ export interface RemotingServerOptions {
   maxConnections?: number;
   /** Default 16 MiB. */
   maxFrameBytes?: number;
+  /** Unsent bytes over which a connection is not read from. 0 or unset: 8 MiB. */
+  writeBufferHighWaterMark?: number;
+  /** Unsent bytes over which a connection is cut off. Default 64 MiB. */
+  maxUnsentBytes?: number;
+  /** Bytes that all connections keep together, unsent or half received. Default 256 MiB. */
+  maxBufferedBytes?: number;
+  /** Requests of one connection that are answered later; one more is answered SYSTEM_BUSY. Default: no bound. */
+  maxRequestsPerConnection?: number;
   /** A connection without a byte in either direction for this long is closed. Default 120,000. */
   idleMillis?: number;
   clock?: Clock;
@@ -40,11 +51,14 @@ export class RemotingServer {
   readonly address: HostAddress;
   readonly #server: Server;
   readonly #connections = new Set<Connection>();
+  readonly #maxBufferedBytes: number;
+  #willLook = false;
   #closing: Promise<void> | undefined;
 
-  private constructor(server: Server, address: HostAddress) {
+  private constructor(server: Server, address: HostAddress, maxBufferedBytes: number) {
     this.#server = server;
     this.address = address;
+    this.#maxBufferedBytes = maxBufferedBytes;
   }
 
   /** Resolves when the port is open. Throws PORT_TAKEN, or OPTIONS_INVALID for an address that is not this machine's. */
@@ -59,7 +73,8 @@ export class RemotingServer {
     tcp.removeAllListeners('error');
     const bound = tcp.address();
     const boundPort = typeof bound === 'object' && bound !== null ? bound.port : port;
-    const server = new RemotingServer(tcp, { host, port: boundPort });
+    const { maxBufferedBytes = MAX_BUFFERED_BYTES } = options;
+    const server = new RemotingServer(tcp, { host, port: boundPort }, maxBufferedBytes);
     tcp.on('connection', (socket) => server.#accept(socket, options));
     tcp.on('drop', () => logger.warn({ maxConnections }, `connection refused: ${maxConnections} are open already`));
     // Running out of file descriptors, for one: those that are open go on.
@@ -96,6 +111,10 @@ export class RemotingServer {
       maxFrameBytes,
       idleMillis,
       maxInFlight: MAX_IN_FLIGHT,
+      ...(options.writeBufferHighWaterMark && { softUnsentBytes: options.writeBufferHighWaterMark }),
+      ...(options.maxUnsentBytes !== undefined && { hardUnsentBytes: options.maxUnsentBytes }),
+      ...(options.maxRequestsPerConnection !== undefined && { maxRequests: options.maxRequestsPerConnection }),
+      onBuffered: () => this.#lookSoon(),
       clock,
       logger,
     });
@@ -104,6 +123,28 @@ export class RemotingServer {
       this.#connections.delete(connection);
       onPeerClose?.(connection);
     });
+  }
+
+  /** Once in a turn, when its answers have been handed to the sockets: most of them go out at once. */
+  #lookSoon(): void {
+    if (this.#willLook) return;
+    this.#willLook = true;
+    setImmediate(() => {
+      this.#willLook = false;
+      this.#cutOffLargest();
+    });
+  }
+
+  #cutOffLargest(): void {
+    let total = 0;
+    for (const { bufferedBytes } of this.#connections) total += bufferedBytes;
+    while (total > this.#maxBufferedBytes) {
+      let largest: Connection | undefined;
+      for (const each of this.#connections) if (each.bufferedBytes > (largest?.bufferedBytes ?? 0)) largest = each;
+      if (largest === undefined) return;
+      total -= largest.bufferedBytes;
+      largest.cutOff(`all connections together keep more than ${this.#maxBufferedBytes} bytes, and it keeps most`);
+    }
   }
 }
 

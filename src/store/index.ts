@@ -1,6 +1,6 @@
 /** The face of `foldlog/store`: the message store alone, and what reads a store directory offline. */
 
-export type { IndexEntry, IndexHeader } from './keys/indexFile.js';
+export type { IndexEntry, IndexHeader } from './keys/indexFormat.js';
 export type { LockDirectory, StoreLock } from './lock.js';
 export { MessageStore } from './messageStore.js';
 export type {

@@ -4,8 +4,8 @@ import { OptionsError } from '../base/errors.js';
 import { diskFiles } from '../base/files.js';
 import { silentLogger } from '../base/logger.js';
 import { lockDirectory } from './lock.js';
-import { QUEUE_ENTRY_BYTES } from './queues/consumeQueue.js';
 import { DEFAULT_DELAY_LEVELS } from './queues/dispatch.js';
+import { QUEUE_ENTRY_BYTES } from './queues/queueEntry.js';
 import { checkedRetention, RETENTION_DEFAULTS, type RetentionSettings } from './retentionOptions.js';
 import type { MessageStoreOptions } from './storeTypes.js';
 
@@ -25,6 +25,7 @@ const DEFAULTS = {
   flushIntervalCommitLogMillis: 500,
   delayLevels: DEFAULT_DELAY_LEVELS,
   tailCacheBytes: 16 * MIB,
+  indexCacheBytes: 64 * MIB,
   openFilesMax: 256,
   retention: RETENTION_DEFAULTS,
   keepsTopic: () => false,
@@ -46,6 +47,7 @@ const MINIMUM = {
   syncFlushTimeoutMillis: 1,
   flushIntervalCommitLogMillis: 1,
   tailCacheBytes: 0,
+  indexCacheBytes: 0,
   openFilesMax: 8,
 } as const satisfies Partial<Record<keyof MessageStoreOptions, number>>;
 

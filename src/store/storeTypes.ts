@@ -36,6 +36,8 @@ export interface MessageStoreOptions {
   multiDispatch?: boolean;
   /** Bytes of the log's end that are kept in memory for readers. Default 16 MiB. */
   tailCacheBytes?: number;
+  /** Bytes of index files that are kept in memory once they were read: more make look-ups among many keys cheaper. Default 64 MiB. */
+  indexCacheBytes?: number;
   /** Files that are open at a time. Default 256. */
   openFilesMax?: number;
   /** When old files are removed, and writes refused, for want of room. */

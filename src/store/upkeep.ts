@@ -32,6 +32,8 @@ export interface UpkeepParts {
   checkpoint: CheckpointFile;
   writability: Writability;
   atEndOfTurn: (action: () => void) => void;
+  /** The last record that the start found, in queues and index too. */
+  lastRecovered: { commitLogOffset: CommitLogOffset; storeTimestamp: TimestampMillis } | undefined;
   /** Store time of the last synced record, for the checkpoint. */
   lastSyncedTime: () => TimestampMillis;
 }
@@ -103,7 +105,7 @@ export class Upkeep {
     const end = this.#parts.flush.syncedEnd;
     const index = keyIndex.mark(end);
     this.#parts.marks.write('derived', { queuesPosition: end, queues: queues.bounds(), index });
-    this.#writeCheckpoint(this.#lastDispatched());
+    this.#writeCheckpoint(this.#lastDispatched() ?? this.#parts.lastRecovered);
     syncedMark.syncNow();
   }
 
@@ -148,7 +150,7 @@ export class Upkeep {
     await queues.sync();
     const index = await keyIndex.sync(position);
     marks.write('derived', { queuesPosition: position, queues: bounds, index });
-    this.#writeCheckpoint(dispatched);
+    this.#writeCheckpoint(dispatched, true);
     this.#durablePosition = position;
     this.#markedPosition = position;
   }
@@ -161,6 +163,7 @@ export class Upkeep {
 
   #writeCheckpoint(
     dispatched: { commitLogOffset: CommitLogOffset; storeTimestamp: TimestampMillis } | undefined,
+    isRunning = false,
   ): void {
     const { checkpoint, keyIndex, lastSyncedTime } = this.#parts;
     checkpoint.values.physicMsgTimestamp = Math.max(checkpoint.values.physicMsgTimestamp, lastSyncedTime());
@@ -170,6 +173,7 @@ export class Upkeep {
     }
     const indexed = keyIndex.lastFinishedEndTimestamp;
     if (indexed !== undefined) checkpoint.values.indexMsgTimestamp = indexed;
+    if (isRunning) checkpoint.keepIndexed(keyIndex.all);
     checkpoint.write();
   }
 }

@@ -48,7 +48,7 @@ describe('mqadmin', () => {
   it('tells what this version does not have from what nobody has', async () => {
     expect(await runAdmin(['haStatus'], terminal)).toBe(1);
     expect(terminal.errLines).toEqual([
-      'mqadmin: haStatus is not available in this version; "mqadmin help" lists what is',
+      'mqadmin: haStatus is not available: replication is not in this version; "mqadmin help" lists what is',
     ]);
     expect(await runAdmin(['noSuch'], terminal)).toBe(2);
   });

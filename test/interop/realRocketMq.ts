@@ -11,7 +11,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
-const scripts = path.resolve(import.meta.dirname, '../../scripts/rocketmq');
+export const ROCKETMQ_SCRIPTS = path.resolve(import.meta.dirname, '../../scripts/rocketmq');
 
 /** Why the suite cannot run here, or undefined when it can. */
 export function whyNoJava(): string | undefined {
@@ -42,7 +42,7 @@ export async function startRealRocketMq(options: RealRocketMqOptions = {}): Prom
   const directory = options.directory ?? mkdtempSync(path.join(tmpdir(), 'foldlog-rocketmq-'));
   const [namesrvPort, brokerPort] = [await freePorts([0]), await freePorts([0, -2, 1])];
   const properties = Object.entries(options.brokerProperties ?? {}).map(([key, value]) => `${key}=${value}`);
-  await run('bash', [path.join(scripts, 'up.sh'), directory, String(namesrvPort), String(brokerPort)], {
+  await run('bash', [path.join(ROCKETMQ_SCRIPTS, 'up.sh'), directory, String(namesrvPort), String(brokerPort)], {
     env: {
       ...process.env,
       BROKER_HEAP: '-Xms256m -Xmx768m',
@@ -54,14 +54,14 @@ export async function startRealRocketMq(options: RealRocketMqOptions = {}): Prom
     brokerAddr: `127.0.0.1:${brokerPort}`,
     directory,
     async stop(signal = 'TERM') {
-      await run('bash', [path.join(scripts, 'down.sh'), directory, signal]);
+      await run('bash', [path.join(ROCKETMQ_SCRIPTS, 'down.sh'), directory, signal]);
       if (!options.directory) rmSync(directory, { recursive: true, force: true });
     },
   };
 }
 
 /** A port P such that P + each offset was free a moment ago. */
-async function freePorts(offsets: readonly number[]): Promise<number> {
+export async function freePorts(offsets: readonly number[]): Promise<number> {
   for (let attempt = 0; attempt < 50; attempt += 1) {
     const port = await listenBriefly(0);
     if (port === undefined || port > 60_000) continue;

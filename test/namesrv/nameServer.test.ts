@@ -178,6 +178,9 @@ describe.each(['TCP', 'local'] as const)('name server over %s', (kind) => {
       expect((await client.register()).body).toHaveLength(0);
       await client.request(CODE.PUT_KV_CONFIG, { namespace: 'ORDER_TOPIC_CONFIG', key: 'T', value: 'broker-a:4' });
       expect((await client.register()).body.toString()).toBe('{"table":{"T":"broker-a:4"}}');
+      await start({ returnOrderTopicConfigToBroker: false });
+      await client.request(CODE.PUT_KV_CONFIG, { namespace: 'ORDER_TOPIC_CONFIG', key: 'T', value: 'broker-a:4' });
+      expect((await client.register()).body).toHaveLength(0);
     });
   });
 
@@ -235,6 +238,24 @@ describe.each(['TCP', 'local'] as const)('name server over %s', (kind) => {
       const observer = connect();
       clock.advance(5000);
       expect(await observer.route('T')).toBeUndefined();
+    });
+
+    it('looks for silent brokers every scanNotActiveBrokerInterval', async () => {
+      await start({ scanNotActiveBrokerInterval: 30_000 });
+      await client.register({ fields: { heartbeatTimeoutMillis: '1000' } });
+      const observer = connect();
+      clock.advance(29_999);
+      expect(await observer.route('T')).toBeDefined();
+      clock.advance(1);
+      expect(await observer.route('T')).toBeUndefined();
+    });
+
+    it.runIf(kind === 'TCP')('closes a connection that is silent for serverChannelMaxIdleTimeSeconds', async () => {
+      await start({ serverChannelMaxIdleTimeSeconds: 3 });
+      await client.register();
+      const observer = connect();
+      // The broker says nothing, the observer asks all the time.
+      while (await observer.route('T')) clock.advance(1000);
     });
 
     it('lets a broker that says nothing about it be silent for 120 s', async () => {
@@ -367,6 +388,39 @@ describe.each(['TCP', 'local'] as const)('name server over %s', (kind) => {
         { minBrokerId: '0', brokerName: 'broker-a', minBrokerAddr: '127.0.0.1:10911', haBrokerAddr: '127.0.0.1:10912' },
       ]);
     });
+  });
+
+  it('takes brokers that expire together out of every topic, and tells the others of their groups', async () => {
+    await start({ notifyMinBrokerIdChanged: true });
+    const told: Record<string, string>[] = [];
+    const row = processor({
+      code: CODE.NOTIFY_MIN_BROKER_ID_CHANGE,
+      header: emptyHeader,
+      lane: 'all',
+      handle({ command }) {
+        told.push(command.extFields);
+        return { code: 0 };
+      },
+    });
+    const short = { heartbeatTimeoutMillis: '1000', enableActingMaster: 'true' };
+    const slave = connect(new ProcessorTable({ rows: [row], lanes: { all: { maxInFlight: 10 } } }));
+    await connect().register({ fields: short });
+    await slave.register({ brokerId: 1, brokerAddr: '127.0.0.1:2', fields: { enableActingMaster: 'true' } });
+    await connect().register({ brokerName: 'b', brokerAddr: '127.0.0.1:3', fields: short });
+    clock.advance(5000);
+    const route = await slave.route('T');
+    expect(route?.brokerDatas.map(({ brokerName }) => brokerName)).toEqual(['broker-a']);
+    expect(route?.queueDatas).toMatchObject([{ brokerName: 'broker-a', perm: 4 }]);
+    while (told.length === 0) await slave.route('T');
+    expect(told).toEqual([
+      {
+        minBrokerId: '1',
+        brokerName: 'broker-a',
+        minBrokerAddr: '127.0.0.1:2',
+        offlineBrokerAddr: '127.0.0.1:10911',
+        haBrokerAddr: '127.0.0.1:10912',
+      },
+    ]);
   });
 
   it('wipes and gives back the write permission of a broker until it registers with a new version', async () => {

@@ -60,7 +60,7 @@ export class ForeignWriter {
     return {
       ...{ commitLogOffset, sizeBytes, topic, queueId, queueOffset, storeTimestamp, body: message.body, keys },
       ...{ version: undefined, appendId: undefined, indexInAppend: 0, appendCount: 1 },
-      ...{ isWritten: true, isVisible: true, isDeleted: false, bytes: record },
+      ...{ isWritten: true, isVisible: true, isDeleted: false, light: [], bytes: record },
     };
   }
 

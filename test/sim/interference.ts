@@ -45,7 +45,7 @@ function replaceLast(run: StoreSimulation, writer: ForeignWriter): boolean {
   const { model } = run;
   const last = model.records.at(-1);
   // An append stays whole, and the other record fits.
-  if (!last || last.appendCount > 1 || last.sizeBytes < 160) return false;
+  if (!last || last.appendCount > 1 || last.sizeBytes < 160 || last.commitLogOffset < model.start) return false;
   writer.cut(last.commitLogOffset);
   model.cutAt(last.commitLogOffset);
   // Whether a position of ours lies below the cut, nobody can know any more.
@@ -58,7 +58,7 @@ function replaceLast(run: StoreSimulation, writer: ForeignWriter): boolean {
 function appendOne(
   run: StoreSimulation,
   writer: ForeignWriter,
-  topic = run.pick(['Foreign', 'Events', 'Plain0']),
+  topic = run.pick(['Foreign', run.mayStoreEvents ? 'Events' : 'Foreign', 'Plain0']),
   bodyBytes = run.below(300),
 ): void {
   const { model } = run;
@@ -97,7 +97,7 @@ async function damage(run: StoreSimulation): Promise<void> {
   const derived = marks.read('derived');
   const hasAbort = disk.files.stat(`${DIRECTORY}/abort`) !== undefined;
   if (!mark || !hasAbort || !marks.read('generations')) return;
-  const from = Math.min(derived?.queuesPosition ?? 0, derived?.index?.position ?? 0);
+  const from = Math.max(model.start, Math.min(derived?.queuesPosition ?? 0, derived?.index?.position ?? 0));
   const candidates = model.records.filter(
     (record) => record.commitLogOffset >= from && record.commitLogOffset + record.sizeBytes <= mark.position,
   );

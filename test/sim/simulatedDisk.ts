@@ -52,6 +52,9 @@ export class SimulatedDisk {
   struck: string | undefined;
   #isFull = false;
   isHoldingSyncs = false;
+  now: () => number = () => 0;
+  /** Told before the oldest of several log files is removed. */
+  onOldestRemoved: (file: string) => void = () => {};
   #held: (() => void)[] = [];
 
   constructor(files: FaultyFiles, random: () => number, coverage: Coverage) {
@@ -107,7 +110,8 @@ export class SimulatedDisk {
   #attach(): void {
     const { files } = this;
     files.random = this.#random;
-    // Usage is retention's business; here room is only met by writing.
+    files.now = () => this.now();
+    // Room is only met by writing.
     files.space = () => ({ totalBytes: 1 << 30, availableBytes: 1 << 29 });
     files.beforeSync = (file) => {
       if (!this.isHoldingSyncs || !file.includes('/commitlog/')) return undefined;
@@ -124,10 +128,16 @@ export class SimulatedDisk {
     if (this.files.list(parentOf(file)).length > 0) this.#coverage.count('rollovers', kind);
   }
 
+  #tellOldest(file: string): void {
+    const [oldest, next] = this.files.list(parentOf(file));
+    if (next !== undefined && file.endsWith(`/${oldest}`)) this.onOldestRemoved(file);
+  }
+
   #meet(operation: FileOperation, file: string, length: number): Fault | undefined {
     const point = `${operation} ${fileKind(file)}`;
     this.#coverage.count('file operations', point);
     if (operation === 'create') this.#countRollover(file);
+    if (operation === 'remove' && point === 'remove log') this.#tellOldest(file);
     const armed = this.#armed;
     if (armed?.concerns(operation, file)) {
       if (armed.after > 0) armed.after -= 1;

@@ -10,6 +10,9 @@ import type { ModelRecord, StoreModel } from './storeModel.js';
 const MANY = 1_000_000;
 const FOREVER = 9_999_999_999_999;
 
+/** Is this record of the model to be looked at? */
+export type IsDue = (at: number) => boolean;
+
 export function demand(isRight: boolean, what: string, found?: unknown, wanted?: unknown): void {
   if (isRight) return;
   throw new Error(`${what}: found ${JSON.stringify(found)}, wanted ${JSON.stringify(wanted)}`);
@@ -37,22 +40,40 @@ function compareRecord(bytes: Buffer, wanted: ModelRecord): void {
   wanted.bytes = Buffer.from(bytes);
 }
 
-export function checkLog(store: MessageStore, model: StoreModel): void {
-  for (const record of model.records) {
+/** Every record, and no removed one. What is in a queue is read there: of that, and of the others, only some are due. */
+export function checkLog(store: MessageStore, model: StoreModel, isDue: IsDue): void {
+  for (const [at, record] of model.records.entries()) {
+    if (!isDue(at)) continue;
     const bytes = store.readRecord(record.commitLogOffset);
+    if (record.commitLogOffset < model.start) {
+      demand(bytes === undefined, 'a removed record is gone', record.commitLogOffset, model.start);
+      continue;
+    }
     if (!bytes) throw new Error(`the record at ${record.commitLogOffset} is not there`);
     compareRecord(bytes, record);
   }
 }
 
-/** Reads a queue from an offset on; all of it must be there up to the visible end. */
-export function checkQueue(store: MessageStore, model: StoreModel, topic: string, queueId: number, from: number): void {
+/**
+ * Reads a queue from an offset on; all of it must be there up to the visible end. `isFollowing`: the queue may still
+ * begin before the log does.
+ */
+export function checkQueue(
+  store: MessageStore,
+  model: StoreModel,
+  [topic, queueId]: readonly [topic: string, queueId: number],
+  from: number,
+  isFollowing: boolean,
+): void {
   const end = store.visibleEnd().commitLogOffset;
   const all = model.queue(topic, queueId);
   let count = all.length;
   while (count > 0 && (all[count - 1]?.commitLogOffset ?? 0) >= end) count -= 1;
-  same(`the range of ${topic}/${queueId}`, Object.values(store.queueRange(topic, queueId)), [0, count]);
-  for (let offset = from; offset < count; ) {
+  const { minOffset, maxOffset } = store.queueRange(topic, queueId);
+  const min = Math.min(count, model.queueMin(topic, queueId));
+  demand(maxOffset === count, `the end of ${topic}/${queueId}`, maxOffset, count);
+  demand(minOffset === min || (isFollowing && minOffset < min), `the start of ${topic}/${queueId}`, minOffset, min);
+  for (let offset = Math.max(from, min); offset < count; ) {
     const read = store.readQueue(topic, queueId, offset, 7, 4096);
     demand(read.status === 'FOUND' && read.records.length > 0, `reading ${topic}/${queueId} at ${offset}`, read.status);
     for (const bytes of read.records) {
@@ -69,11 +90,11 @@ export function checkQueues(store: MessageStore, model: StoreModel): void {
   let count = 0;
   for (const [topic, queueIds] of store.queues()) {
     for (const queueId of queueIds) {
-      checkQueue(store, model, topic, queueId, 0);
+      checkQueue(store, model, [topic, queueId], 0, false);
       count += store.queueRange(topic, queueId).maxOffset;
     }
   }
-  const wanted = model.records.filter((record) => !record.isDeleted).length;
+  const wanted = model.records.reduce((sum, record) => sum + record.light.length + (record.isDeleted ? 0 : 1), 0);
   demand(count === wanted, 'the messages in all queues', count, wanted);
 }
 
@@ -120,7 +141,9 @@ export function checkTimes(store: MessageStore, model: StoreModel, topic: string
     .queue(topic, queueId)
     .filter((record) => record.commitLogOffset < end)
     .map((record) => record.storeTimestamp);
+  const min = Math.min(times.length, model.queueMin(topic, queueId));
   times.forEach((wanted, offset) => {
+    if (offset < min) return;
     const found = store.storeTimeAt(topic, queueId, offset);
     demand(found === wanted, `the time at ${offset}`, found, wanted);
   });
@@ -128,14 +151,14 @@ export function checkTimes(store: MessageStore, model: StoreModel, topic: string
   const lower = store.offsetByTime(topic, queueId, time, 'LOWER');
   const upper = store.offsetByTime(topic, queueId, time, 'UPPER');
   demand(lower >= 0 && lower <= times.length && upper >= 0 && upper <= times.length, 'offsets by time', [lower, upper]);
-  if (!isOrdered) return;
+  if (!isOrdered || min > 0) return;
   const firstAfter = times.findIndex((value) => value >= time);
   const lastBefore = times.findLastIndex((value) => value <= time);
   same('offsets by time', [lower, upper], [firstAfter < 0 ? times.length : firstAfter, Math.max(0, lastBefore)]);
 }
 
 /** The version of each stream, asked for by a condition that cannot hold. */
-export function checkHeads(store: MessageStore, model: StoreModel, topic: string, streams: readonly string[]): void {
+export function checkHeads(store: MessageStore, model: StoreModel, topic: string, streams: Iterable<string>): void {
   for (const stream of streams) {
     const wanted = model.head(topic, stream)?.version ?? 0;
     const outcome = store.appendGuarded({
@@ -149,9 +172,9 @@ export function checkHeads(store: MessageStore, model: StoreModel, topic: string
 }
 
 /** An append that is in the log is found by its id, at its places. */
-export function checkAppendIds(store: MessageStore, model: StoreModel): void {
+export function checkAppendIds(store: MessageStore, model: StoreModel, isDue: IsDue): void {
   for (const [at, record] of model.records.entries()) {
-    if (record.appendId === undefined || record.indexInAppend > 0 || record.isDeleted) continue;
+    if (record.indexInAppend > 0 || !isDue(at) || record.appendId === undefined || record.isDeleted) continue;
     const outcome = store.appendGuarded({
       appendId: record.appendId,
       events: [event(['never'], 'never stored', record.topic)],

@@ -23,6 +23,8 @@ export interface ModelRecord {
   /** Its turn was answered: written, and visible. */
   isWritten: boolean;
   isVisible: boolean;
+  /** Its places in light queues. */
+  light: readonly { topic: string; queueOffset: number }[];
   /** Its topic was deleted after it was stored. */
   isDeleted: boolean;
   /** The whole record, once it was read back and compared. */
@@ -48,9 +50,16 @@ export interface GuardedQuestion {
   end: Token | undefined;
 }
 
-/** The records of a queue that were not deleted; the one at place n says n of itself. */
+/** The records of a queue that were not deleted, removed ones included: the one at place n has the offset n there. */
 const queueName = (topic: string, queueId: number) => `${topic}/${queueId}`;
 const keyName = (topic: string, key: string) => `${topic}#${key}`;
+
+const LIGHT_QUEUE_ID = 0;
+
+/** Topics of events; retention keeps them. */
+export const EVENT_TOPICS = ['Events', 'Orders'];
+
+export const isKept = (topic: string): boolean => EVENT_TOPICS.includes(topic);
 
 export class StoreModel {
   /** Everything in the log, in order. */
@@ -60,6 +69,8 @@ export class StoreModel {
   /** Ends of deleted topics that a failure left in doubt. */
   readonly doubtfulDeletes = new Map<string, number>();
   readonly tokens: Token[] = [];
+  /** Retention removed what lies below. */
+  start = 0;
   #end = 0;
   /** Where the log ended when the store was opened: maybe after a blank record. */
   #startedAt = 0;
@@ -80,6 +91,7 @@ export class StoreModel {
   }
 
   #enter(record: ModelRecord): void {
+    for (const { topic } of record.light) listIn(this.#queues, queueName(topic, LIGHT_QUEUE_ID)).push(record);
     if (record.isDeleted) return;
     listIn(this.#queues, queueName(record.topic, record.queueId)).push(record);
     for (const key of new Set(record.keys)) listIn(this.#keys, keyName(record.topic, key)).push(record);
@@ -126,8 +138,21 @@ export class StoreModel {
     return [...this.#keys.keys()];
   }
 
+  /** The first offset of a queue that retention left. */
+  queueMin(topic: string, queueId: number): number {
+    const records = this.queue(topic, queueId);
+    const min = records.findIndex((record) => record.commitLogOffset >= this.start);
+    return min < 0 ? records.length : min;
+  }
+
   withKey(topic: string, key: string): readonly ModelRecord[] {
-    return this.#keys.get(keyName(topic, key)) ?? [];
+    const records = this.#keys.get(keyName(topic, key)) ?? [];
+    return this.start === 0 ? records : records.filter(({ commitLogOffset }) => commitLogOffset >= this.start);
+  }
+
+  /** All that the log holds. */
+  present(): readonly ModelRecord[] {
+    return this.records.filter(({ commitLogOffset }) => commitLogOffset >= this.start);
   }
 
   /** The newest event of a stream: whose first key it is. */
@@ -182,10 +207,11 @@ export class StoreModel {
   #conditionConflict(append: GuardedAppend, end: Token | undefined): ExpectedOutcome | undefined {
     if (!append.condition || !end) return undefined;
     const isHeld = this.holds(end);
+    const isBeforeLog = end.end.commitLogOffset < this.start;
     for (const { topic, key } of append.condition.keys as readonly TopicKey[]) {
       const newest = this.withKey(topic, key).at(-1);
       const isNew = newest !== undefined && newest.commitLogOffset >= end.end.commitLogOffset;
-      if (!isHeld) return { status: 'CONDITION_CONFLICT', key, restsOn: undefined };
+      if (!isHeld || (isBeforeLog && !isKept(topic))) return { status: 'CONDITION_CONFLICT', key, restsOn: undefined };
       if (isNew) return { status: 'CONDITION_CONFLICT', key, restsOn: newest.commitLogOffset };
     }
     return undefined;

@@ -4,8 +4,8 @@
  * again and compared with the model. A run goes on until it did {@link STEPS_MIN} steps over {@link SEGMENTS_MIN}
  * segments. Everything is drawn from the seed: the same seed is the same run.
  */
-import { isFoldlogError } from '../../src/base/errors.js';
-import { isSystemError, parentOf } from '../../src/base/files.js';
+import { isFoldlogError, messageOf } from '../../src/base/errors.js';
+import { isSystemError, nameOf, parentOf } from '../../src/base/files.js';
 import type { FlushDiskType } from '../../src/store/index.js';
 import { MessageStore, verifyStore } from '../../src/store/index.js';
 import { Marks, readSyncedMark } from '../../src/store/recovery/marks.js';
@@ -18,14 +18,39 @@ import { interfere } from './interference.js';
 import { DIRECTORY, SimulatedDisk } from './simulatedDisk.js';
 import * as checks from './storeChecks.js';
 import { demand } from './storeChecks.js';
-import { StoreModel } from './storeModel.js';
-import { StoreSteps } from './storeSteps.js';
+import { EVENT_TOPICS, isKept, type ModelRecord, StoreModel } from './storeModel.js';
+import { STREAMS, StoreSteps } from './storeSteps.js';
 
 export const STEPS_MIN = 60;
 export const SEGMENTS_MIN = 3;
 const LIVES_MAX = 60;
 const OPENINGS_MAX = 6;
 const ROUNDS_MAX = 2_000;
+/** Share of the closed directories that are verified, the last one of each run apart, and of what no life changed lately. */
+const VERIFY_CHANCE = 0.3;
+const RECHECK_CHANCE = 0.2;
+/** Where logs lose their front, the first steps append no events, which would keep it. */
+const STEPS_WITHOUT_EVENTS = 40;
+const RESERVED_MILLIS = 3_600_000;
+
+const INDEX_BUILT_ANEW = 'the key index did not fit the log and is built anew';
+const QUEUES_REBUILT = 'consume queues were rebuilt from the log';
+const RECORD_IS_GONE = 'a queue entry points at no record, and the log has none for it: it is skipped';
+
+const RETENTION_LEAVES = [INDEX_BUILT_ANEW, QUEUES_REBUILT, RECORD_IS_GONE];
+
+/**
+ * What a store says when it had to set right what is derived from the log. After its own crash recovery has made all
+ * right before anything is served, and from the marks, not from the whole log.
+ */
+const HEALINGS = [
+  'queue entries did not fit the log and were set right',
+  RECORD_IS_GONE,
+  'an index file was damaged and was set right',
+  'an index file is damaged and the log does not tell what was in it',
+  INDEX_BUILT_ANEW,
+  QUEUES_REBUILT,
+];
 
 export interface SimulatedSizes {
   mappedFileSizeCommitLog: number;
@@ -56,6 +81,9 @@ export class StoreSimulation {
   readonly coverage: Coverage;
   readonly flushDiskType: FlushDiskType;
   readonly sizes: SimulatedSizes;
+  /** Are old log files removed, and are messages in light queues? */
+  readonly isRetaining: boolean;
+  readonly hasLightQueues: boolean;
   readonly disk: SimulatedDisk;
   readonly model = new StoreModel();
   clock = new SkewedClock();
@@ -66,6 +94,16 @@ export class StoreSimulation {
   #ends: (() => void)[] = [];
   #skewMillis = 0;
   #generation = 0;
+  /** Did another program write here since the last start of ours that was done? */
+  #wasChanged = true;
+  /** Is the store open? Only then is the oldest log file removed by retention. */
+  #isServing = false;
+  /** Does the durable mark, as the last opening found it, name index files? */
+  #isIndexMarked = false;
+  /** The log begins no later than here. */
+  #removedUpTo = 0;
+  /** So many records were compared by the last start. */
+  #comparedCount = 0;
 
   constructor(seed: number, coverage: Coverage) {
     this.random = randomFrom(seed);
@@ -77,12 +115,24 @@ export class StoreSimulation {
       maxHashSlotNum: this.pick([7, 130, 257]),
       maxIndexNum: this.pick([8, 20, 45]),
     };
+    this.isRetaining = this.chance(0.3);
+    this.hasLightQueues = this.chance(0.3);
     const files = new FaultyFiles({ blockBytes: this.pick([512, 1024]), mustSyncDirectories: true });
     // The directory in which the store makes its own was there before.
     files.makeDirectory(parentOf(DIRECTORY));
     files.syncDirectory(parentOf(parentOf(DIRECTORY)));
     this.disk = new SimulatedDisk(files, this.random, coverage);
-    this.note(`${this.flushDiskType} ${JSON.stringify(this.sizes)}`);
+    this.disk.now = () => this.clock.now();
+    this.disk.onOldestRemoved = (file) => {
+      if (!this.#isServing) return;
+      try {
+        this.#watchRemoval(file);
+      } catch (error) {
+        // Thrown here it would look like a disk that refuses.
+        this.brokenPromise ??= messageOf(error);
+      }
+    };
+    this.note(`${this.flushDiskType} ${JSON.stringify(this.sizes)}${this.isRetaining ? ', files are removed' : ''}`);
   }
 
   below(limit: number): number {
@@ -95,6 +145,10 @@ export class StoreSimulation {
 
   pick<Value>(from: readonly Value[]): Value {
     return from[this.below(from.length)] as Value;
+  }
+
+  get mayStoreEvents(): boolean {
+    return !this.isRetaining || this.steps >= STEPS_WITHOUT_EVENTS;
   }
 
   note(what: string): void {
@@ -112,10 +166,10 @@ export class StoreSimulation {
       const faults = life > 12 ? 0.3 : 1;
       const ending = isLast ? 'CLOSE' : this.#drawEnding(faults);
       const steps = new StoreSteps(this, store);
-      if (ending === 'DIE') this.disk.arm({ after: this.below(90), kind: 'DIE', concerns: () => true });
+      if (ending === 'DIE') this.disk.arm({ after: this.below(140), kind: 'DIE', concerns: () => true });
       if (ending === 'EIO') this.#armFailure();
-      await steps.live(isLast ? 0 : 6 + this.below(36));
-      const mustStay = await this.#end(store, ending);
+      await steps.live(isLast ? 0 : 10 + this.below(60));
+      const mustStay = await this.#end(store, ending, isLast);
       const wasClosed = mustStay === undefined;
       if (isLast && ending === 'CLOSE') {
         this.coverage.count('runs', this.flushDiskType);
@@ -142,14 +196,15 @@ export class StoreSimulation {
   }
 
   /** Ends a life; returns what the next one must find, undefined after a clean stop: everything. */
-  async #end(store: MessageStore, ending: string): Promise<MustStay | undefined> {
+  async #end(store: MessageStore, ending: string, isLast: boolean): Promise<MustStay | undefined> {
     const { disk } = this;
     if (ending !== 'DIE_BETWEEN' && !disk.isDead) {
       // Also in the middle of a stop.
       if (ending === 'DIE') disk.arm({ after: this.below(25), kind: 'DIE', concerns: () => true });
       if (disk.isFull && this.chance(0.7)) disk.makeRoom();
-      if (await this.#close(store)) return undefined;
+      if (await this.#close(store, isLast)) return undefined;
     }
+    this.#isServing = false;
     const { commitLogOffset: visibleEnd } = store.visibleEnd();
     const hadFailure = disk.struck?.startsWith('EIO') === true;
     const how = this.chance(0.5) ? 'KILL' : 'POWER_LOSS';
@@ -160,12 +215,13 @@ export class StoreSimulation {
     const afterKill = isDropped ? afterPowerLoss : this.model.mustStay('KILL', this.flushDiskType, visibleEnd);
     this.note(`${how}${dropsStranded ? ' without failed pages' : ''}${disk.struck ? ` after ${disk.struck}` : ''}`);
     disk.end(how, dropsStranded);
+    this.model.start = this.#firstSegment();
     await this.settle();
     return { afterKill, afterPowerLoss };
   }
 
   /** True when the store stopped cleanly. */
-  async #close(store: MessageStore): Promise<boolean> {
+  async #close(store: MessageStore, isWhole: boolean): Promise<boolean> {
     const { disk } = this;
     disk.releaseSyncs();
     this.note('close');
@@ -191,7 +247,9 @@ export class StoreSimulation {
       if (hasAbort) return false;
     } else if ((outcome as unknown) !== 'CLOSED') throw outcome;
     else this.coverage.count('stops', 'clean');
-    this.#verify();
+    this.#isServing = false;
+    this.model.start = this.#firstSegment();
+    if (isWhole || this.chance(VERIFY_CHANCE)) this.#verify();
     disk.end(this.chance(0.5) ? 'KILL' : 'POWER_LOSS');
     return true;
   }
@@ -204,7 +262,7 @@ export class StoreSimulation {
       report.problems.map((one) => JSON.stringify(one)),
       [],
     );
-    const wanted = this.model.records.length;
+    const wanted = this.model.present().length;
     demand(report.recordCount === wanted, 'records of a closed store', report.recordCount, wanted);
   }
 
@@ -212,6 +270,7 @@ export class StoreSimulation {
   async #openAgain({ afterKill, afterPowerLoss }: MustStay, isChanged = false): Promise<MessageStore> {
     const { disk } = this;
     let mustStay = afterKill;
+    this.#wasChanged ||= isChanged;
     for (let opening = 0; ; opening += 1) {
       demand(opening < OPENINGS_MAX, 'a store opens');
       if (opening < OPENINGS_MAX - 2 && this.chance(0.2)) {
@@ -226,7 +285,12 @@ export class StoreSimulation {
         disk.arm(undefined);
         disk.makeRoom();
         this.coverage.count('openings', 'done');
+        // What an opening that was interrupted left between two of our marks looks foreign.
+        const isTrusted = store.startKind !== 'UNKNOWN' || this.#wasChanged || opening > 0;
+        demand(isTrusted, 'a start after our own end trusts our marks', store.startKind);
         this.#compare(store, mustStay, claimed, isClean);
+        this.#isServing = true;
+        this.#wasChanged = false;
         return store;
       } catch (error) {
         const isExpected = disk.isDead || disk.struck !== undefined || (disk.isFull && isSystemError(error, 'ENOSPC'));
@@ -251,11 +315,24 @@ export class StoreSimulation {
       directory: DIRECTORY,
       files: this.disk.files,
       clock: this.clock,
-      logger: { debug: (fields) => this.#hear(fields), info: () => {}, warn: () => {}, error: () => {} },
+      logger: {
+        debug: (fields) => this.#hear(fields),
+        info: () => {},
+        warn: (fields, message) => this.#hearHealing(fields, message),
+        error: (fields, message) => this.#hearHealing(fields, message),
+      },
+      keepsTopic: isKept,
+      multiDispatch: this.hasLightQueues,
+      retention: {
+        deleteWhen: this.isRetaining ? '04' : '',
+        fileReservedTimeHours: RESERVED_MILLIS / 3_600_000,
+        deleteCommitLogFilesIntervalMillis: 0,
+      },
       lockDirectory: noLock,
       atEndOfTurn: (action) => void this.#ends.push(action),
       flushDiskType: this.flushDiskType,
       tailCacheBytes: 8192,
+      indexCacheBytes: 65_536,
       openFilesMax: 8,
     });
   }
@@ -266,6 +343,11 @@ export class StoreSimulation {
       const row = (START_TABLE as readonly unknown[]).indexOf(startRow(fields as StartFacts));
       this.coverage.count('start rows', `${row + 1}`);
     }
+    if ('indexFrom' in fields) {
+      const isRestored = fields.indexFrom !== undefined;
+      const isFound = isRestored ? 'goes on from its mark' : this.#isIndexMarked ? 'not as marked' : 'without a mark';
+      this.coverage.count('index at start', isFound);
+    }
     if ('decision' in fields) {
       const facts = fields as unknown as EndFacts;
       const row = (END_TABLE as readonly unknown[]).indexOf(endRow(facts));
@@ -274,12 +356,13 @@ export class StoreSimulation {
     }
   }
 
-  /** What the marks on disk promise: the log reaches at least so far. */
+  /** What the marks on disk promise: the log reaches at least so far. Also looks whether they know the index. */
   #claimed(): number {
     const { files } = this.disk;
     const marks = new Marks(files, DIRECTORY);
     const synced = readSyncedMark(files, marks.fileOf('synced'));
     const derived = marks.read('derived');
+    this.#isIndexMarked = derived?.index !== undefined;
     return Math.max(synced?.position ?? 0, derived?.queuesPosition ?? 0, derived?.index?.position ?? 0);
   }
 
@@ -288,6 +371,7 @@ export class StoreSimulation {
     const { commitLogOffset: end, generation } = store.visibleEnd();
     this.note(`opened: generation ${generation}, log end ${end} of ${model.end}, ${mustStay} records must be there`);
     demand(end >= claimed || this.isForeignEnd, 'the marks claim no more than is there', end, claimed);
+    this.#followStart(store);
     model.voidTokensBeyond(end);
     const kept = model.records.filter((record) => record.commitLogOffset < end).length;
     demand(kept >= mustStay, 'records that must be there', kept, mustStay);
@@ -306,13 +390,82 @@ export class StoreSimulation {
     // Whatever is served after a start is on the device.
     model.durableCount = model.records.length;
     this.#settleDeletes(store);
-    checks.checkLog(store, model);
-    checks.checkQueues(store, model);
-    for (const name of model.keyNames()) checks.checkKey(store, model, name, this.random);
-    for (const topic of ['Events', 'Orders']) checks.checkHeads(store, model, topic, ['Aa', 'BB', 'C#', 'Bb', 'lone']);
-    checks.checkAppendIds(store, model);
+    this.#compareRecords(store);
     this.#generation = generation;
     this.isForeignEnd = false;
+  }
+
+  /** All queues; of log and index what the last life changed, and some of the rest. */
+  #compareRecords(store: MessageStore): void {
+    const { model } = this;
+    const firstNew = Math.min(this.#comparedCount, model.records.length);
+    const isDue = (at: number) => at >= firstNew || this.chance(RECHECK_CHANCE);
+    checks.checkLog(store, model, isDue);
+    checks.checkQueues(store, model);
+    const changed = new Set(
+      model.records.slice(firstNew).flatMap(({ topic, keys }) => keys.map((key) => `${topic}#${key}`)),
+    );
+    const isNameDue = (name: string) => changed.has(name) || this.chance(RECHECK_CHANCE);
+    for (const name of model.keyNames()) if (isNameDue(name)) checks.checkKey(store, model, name, this.random);
+    for (const topic of EVENT_TOPICS) {
+      const due = STREAMS.filter((stream) => isNameDue(`${topic}#${stream}`));
+      checks.checkHeads(store, model, topic, due);
+    }
+    checks.checkAppendIds(store, model, isDue);
+    this.#comparedCount = model.records.length;
+  }
+
+  #firstSegment(): number {
+    return Number(this.disk.files.list(`${DIRECTORY}/commitlog`)[0] ?? 0);
+  }
+
+  /** Retention removes a file: one that expired, whose records nobody needs and no start will look for. */
+  #watchRemoval(file: string): void {
+    const start = Number(nameOf(file));
+    const end = start + this.sizes.mappedFileSizeCommitLog;
+    const ageMillis = this.clock.now() - (this.disk.files.stat(file)?.modifiedMillis ?? 0);
+    demand(this.isRetaining && ageMillis >= RESERVED_MILLIS, 'the age of a removed file', ageMillis, RESERVED_MILLIS);
+    const kept = this.model.records.find(
+      ({ commitLogOffset, topic, isDeleted }) => commitLogOffset < end && isKept(topic) && !isDeleted,
+    );
+    demand(kept === undefined, 'a removed file holds no events', kept?.commitLogOffset, end);
+    const { files } = this.disk;
+    const marks = new Marks(files, DIRECTORY);
+    const durable = marks.read('derived')?.queuesPosition ?? 0;
+    const synced = readSyncedMark(files, marks.fileOf('synced'))?.last?.commitLogOffset ?? 0;
+    demand(Math.min(durable, synced) >= end, 'the marks are beyond a removed file', [durable, synced], end);
+    this.coverage.count('retention', 'log file removed');
+    this.#removedUpTo = Math.max(this.#removedUpTo, end);
+  }
+
+  /** Takes over where the log begins. A removal that was the last change before a power loss may be undone. */
+  #followStart(store: MessageStore): void {
+    const { model } = this;
+    const start = store.minCommitLogOffset();
+    const segmentBytes = this.sizes.mappedFileSizeCommitLog;
+    const isRight = start === this.#removedUpTo || start === Math.max(0, this.#removedUpTo - segmentBytes);
+    demand(isRight, 'the start of the log', start, this.#removedUpTo);
+    if (start < this.#removedUpTo) this.coverage.count('retention', 'removal undone');
+    model.start = start;
+    this.#removedUpTo = start;
+  }
+
+  /** Retention works between steps. */
+  followRemovals(store: MessageStore): void {
+    if (this.isRetaining && !this.disk.isDead) this.model.start = store.minCommitLogOffset();
+  }
+
+  /** What is derived from the log is right after an end of ours: nothing has to heal, at start or when it is read. */
+  #hearHealing(fields: object, message: string): void {
+    if (!HEALINGS.includes(message)) return;
+    this.coverage.count('healings', message);
+    this.note(`${message} ${JSON.stringify(fields)}`);
+    // Until there is a mark, the index is compared with the whole log.
+    if (message === INDEX_BUILT_ANEW && !this.#isIndexMarked) return;
+    // Queues follow the log's start a moment later; where that fell on the start of a file, a start cannot tell whether
+    // files before it were lost. The index file that the mark names may have gone as well.
+    if (this.isRetaining && RETENTION_LEAVES.includes(message)) return;
+    if (!this.#wasChanged) this.brokenPromise ??= `after our own end: ${message} ${JSON.stringify(fields)}`;
   }
 
   /** What a callback saw that must not be. */
@@ -323,13 +476,23 @@ export class StoreSimulation {
   /** A deletion that a failure interrupted is done or not done, as a whole. */
   #settleDeletes(store: MessageStore): void {
     for (const [topic, before] of this.model.doubtfulDeletes) {
-      const one = this.model.records.find(
-        (record) => record.topic === topic && !record.isDeleted && record.commitLogOffset < before,
-      );
+      const isInDoubt = (record: ModelRecord) =>
+        record.topic === topic && !record.isDeleted && record.commitLogOffset < before;
+      const one = this.model.records.findLast(isInDoubt);
       if (!one) continue;
       const key = one.keys[0] ?? '';
-      const found = store.readByKeys({ keys: [{ topic, key }], direction: 'forwards', maxCount: 1, maxBytes: 1 });
-      const isThere = found.records[0] && Number(found.records[0].readBigInt64BE(28)) === one.commitLogOffset;
+      const request = {
+        keys: [{ topic, key }],
+        direction: 'backwards',
+        until: before,
+        maxCount: 1,
+        maxBytes: 1,
+      } as const;
+      const [found] = store.readByKeys(request).records;
+      const isRemoved = one.commitLogOffset < this.model.start;
+      const isThere = isRemoved
+        ? store.queueRange(topic, one.queueId).maxOffset > 0
+        : found !== undefined && Number(found.readBigInt64BE(28)) === one.commitLogOffset;
       this.coverage.count('interrupted deletions', isThere ? 'not done' : 'done');
       if (!isThere) this.model.deleteTopic(topic, before);
     }

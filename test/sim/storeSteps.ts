@@ -9,9 +9,10 @@ import type { ExpectedOutcome, ModelRecord, Token } from './storeModel.js';
 import type { StoreSimulation } from './storeSimulation.js';
 
 // "Aa" and "BB", "C#" and "Bb" have equal hashes.
-const STREAMS = ['Aa', 'BB', 'C#', 'Bb', 'lone'];
+export const STREAMS = ['Aa', 'BB', 'C#', 'Bb', 'lone'];
 const PLAIN_TOPICS = ['Plain0', 'Plain1'];
-const EVENT_TOPICS = ['Events', 'Events', 'Orders'];
+const TOPICS_OF_EVENTS = ['Events', 'Events', 'Orders'];
+const LIGHT_QUEUES = ['%LMQ%a', '%LMQ%b', '%LMQ%a,%LMQ%b'];
 const TOKENS_MAX = 12;
 const IDS_MAX = 40;
 
@@ -64,8 +65,10 @@ export class StoreSteps {
 
   async #step(): Promise<void> {
     const run = this.#run;
+    run.followRemovals(this.#store);
     const what = run.below(100);
-    if (what < 27) this.#appendPlain();
+    if (run.isRetaining && run.chance(0.1)) await this.#removeExpired();
+    else if (what < 27 || (what < 55 && !run.mayStoreEvents)) this.#appendPlain();
     else if (what < 55) this.#appendGuarded();
     else if (what < 73) await run.endTurns();
     else if (what < 78) await this.#passTime(run.below(3000));
@@ -119,6 +122,24 @@ export class StoreSteps {
       },
       () => {},
     );
+  }
+
+  /** Between its slices the store goes on; mostly it comes to its end. */
+  async #removeExpired(): Promise<void> {
+    const run = this.#run;
+    run.clock.skewMillis += run.below(3) * 3_600_000;
+    run.note('remove expired files');
+    this.#store.deleteExpiredFiles().then(
+      (count) => {
+        if (this.#isAlive) run.coverage.count('retention', count > 0 ? 'asked for, done' : 'asked for, nothing to do');
+      },
+      () => {},
+    );
+    for (let turn = run.below(12); turn > 0 && !run.disk.isDead; turn -= 1) {
+      await run.endTurns();
+      run.clock.advance(1);
+    }
+    run.followRemovals(this.#store);
   }
 
   #holdSyncs(): void {
@@ -175,7 +196,7 @@ export class StoreSteps {
     if (what === 0) checks.checkKey(store, model, name, run.random);
     else if (what === 1) checks.checkQuery(store, model, name);
     else if (what === 2) checks.checkTimes(store, model, topic, Number(queueId), run.clock.now() - run.below(100_000));
-    else if (what === 3) checks.checkQueue(store, model, topic, Number(queueId), run.below(8));
+    else if (what === 3) checks.checkQueue(store, model, [topic, Number(queueId)], run.below(8), true);
     else {
       const end = store.visibleEnd();
       demand(end.commitLogOffset <= model.end, 'the visible end', end.commitLogOffset, model.end);
@@ -206,7 +227,9 @@ export class StoreSteps {
       run.serial += 1;
       const keys = run.below(2) === 0 ? [`k${run.below(4)}`] : ['Aa', 'BB'];
       const body = `${run.serial}:`.padEnd(Math.min(this.#bodyBytes(), 1200 / count), 'x');
-      return message({ topic, queueId, body, properties: { KEYS: keys.join(' '), TAGS: 'tag' } });
+      const light = run.hasLightQueues && run.chance(0.5) ? run.pick(LIGHT_QUEUES) : undefined;
+      const further = light === undefined ? {} : { INNER_MULTI_DISPATCH: light };
+      return message({ topic, queueId, body, properties: { KEYS: keys.join(' '), TAGS: 'tag', ...further } });
     });
     const next = model.queue(topic, queueId).length;
     const outcome = this.#store.append(messages);
@@ -216,6 +239,7 @@ export class StoreSteps {
       this.#demandNoRoom(outcome);
       return;
     }
+    const lightNext = new Map<string, number>();
     const records = messages.map((one, index): ModelRecord => {
       const place = outcome.places[index];
       if (!place) throw new Error('a place is missing');
@@ -228,10 +252,19 @@ export class StoreSteps {
       return {
         ...{ ...place, topic, body: one.body.toString(), keys: one.properties['KEYS']?.split(' ') ?? [] },
         ...{ version: undefined, appendId: undefined, indexInAppend: 0, appendCount: 1 },
+        light: this.#lightPlaces(one.properties['INNER_MULTI_DISPATCH'], lightNext),
         ...{ isWritten: false, isVisible: false, isDeleted: false, bytes: undefined },
       };
     });
     this.#follow(records, outcome.turn);
+  }
+
+  #lightPlaces(names: string | undefined, next: Map<string, number>): ModelRecord['light'] {
+    return (names?.split(',') ?? []).map((topic) => {
+      const queueOffset = next.get(topic) ?? this.#run.model.queue(topic, 0).length;
+      next.set(topic, queueOffset + 1);
+      return { topic, queueOffset };
+    });
   }
 
   #demandNoRoom(outcome: { status: string; reason?: string }): void {
@@ -243,7 +276,7 @@ export class StoreSteps {
     const run = this.#run;
     const { model } = run;
     const repeated = run.chance(0.15) && this.#ids.length > 0 ? run.pick(this.#ids) : undefined;
-    const topic = repeated?.topic ?? run.pick(EVENT_TOPICS);
+    const topic = repeated?.topic ?? run.pick(TOPICS_OF_EVENTS);
     run.serial += 1;
     const now: Token = { end: this.#store.visibleEnd(), isDead: false };
     const appendId = repeated?.appendId ?? `a${run.serial}`;
@@ -366,7 +399,7 @@ export class StoreSteps {
       offsets.set(one.queueId, next + 1);
       return {
         ...{ ...place, topic: one.topic, body: one.body.toString(), keys: one.keys, appendId: append.appendId },
-        ...{ indexInAppend: index, appendCount: append.events.length },
+        ...{ indexInAppend: index, appendCount: append.events.length, light: [] },
         ...{ isWritten: false, isVisible: false, isDeleted: false, bytes: undefined },
       };
     });

@@ -9,6 +9,7 @@ import { type RepairOptions, repairStore } from '../../src/store/offline/repair.
 import { verifyStore } from '../../src/store/offline/verify.js';
 import {
   DIRECTORY,
+  expectBytes,
   expectKept,
   fillStore,
   freshFiles,
@@ -30,9 +31,23 @@ function repair(files: FaultyFiles, more: RepairOptions = {}) {
 }
 const verify = (files: FaultyFiles) => verifyStore(DIRECTORY, { files });
 
-async function filled(seed = 7, count = 60): Promise<{ files: FaultyFiles; records: Kept[] }> {
+interface Filled {
+  files: FaultyFiles;
+  records: readonly Kept[];
+}
+
+async function filled(seed: number, count: number): Promise<Filled> {
   const files = freshFiles();
   return { files, records: await fillStore(files, seed, count) };
+}
+
+/** The store that most tests damage is filled once: each gets a copy. */
+let usual: Promise<Filled> | undefined;
+
+async function usualStore(): Promise<Filled> {
+  usual ??= filled(7, 60);
+  const { files, records } = await usual;
+  return { files: files.kill(), records };
 }
 
 const overlaps = (from: number, to: number) => (record: Kept) =>
@@ -124,7 +139,7 @@ describe.each(STOPS)('after %s', (_, stop) => {
     ['a sector of zeros', (at: number) => [at - (at % 512) + 512, Buffer.alloc(512)] as const],
     ['a record of zeros', (at: number) => [at, Buffer.alloc(400)] as const],
   ])('%s', async (_name, damage) => {
-    const { files: before, records } = await filled();
+    const { files: before, records } = await usualStore();
     const files = await stop(before);
     const [at, bytes] = damage(middle(records).commitLogOffset);
     overwrite(files, at, bytes);
@@ -135,7 +150,7 @@ describe.each(STOPS)('after %s', (_, stop) => {
     expect(found.holes[0]).toMatchObject({ from: first.commitLogOffset });
     const { lost } = await expectRepaired(files, records, isLost);
     expect(lost.length).toBeGreaterThan(0);
-    expect(keptBytes(files, first.commitLogOffset, first.commitLogOffset + first.bytes.length)).toEqual(was);
+    expectBytes(keptBytes(files, first.commitLogOffset, first.commitLogOffset + first.bytes.length), was);
     // Each lost message is named by its queue offset.
     for (const { topic, queueId, queueOffset } of lost) {
       const isNamed = found.holes.some(({ queues }) =>
@@ -152,7 +167,7 @@ describe.each(STOPS)('after %s', (_, stop) => {
   });
 
   it('a missing segment in the middle', async () => {
-    const { files: before, records } = await filled();
+    const { files: before, records } = await usualStore();
     const files = await stop(before);
     files.remove(segmentFile(SEGMENT));
     files.syncDirectory(`${DIRECTORY}/commitlog`);
@@ -162,7 +177,7 @@ describe.each(STOPS)('after %s', (_, stop) => {
   });
 
   it('a missing last segment', async () => {
-    const { files: before, records } = await filled();
+    const { files: before, records } = await usualStore();
     const files = await stop(before);
     const { commitLogOffset } = records.at(-1)!;
     const start = commitLogOffset - (commitLogOffset % SEGMENT);
@@ -175,7 +190,7 @@ describe.each(STOPS)('after %s', (_, stop) => {
   });
 
   it('a last record that was synced and is damaged keeps its position and its queue offset', async () => {
-    const { files: before, records } = await filled();
+    const { files: before, records } = await usualStore();
     const files = await stop(before);
     const last = records.at(-1)!;
     overwrite(files, last.commitLogOffset, Buffer.alloc(last.bytes.length));
@@ -187,7 +202,7 @@ describe.each(STOPS)('after %s', (_, stop) => {
   });
 
   it('without queues and index: offsets that the records around tell stay in their places', async () => {
-    const { files: before, records } = await filled();
+    const { files: before, records } = await usualStore();
     const files = await stop(before);
     const { commitLogOffset } = middle(records);
     overwrite(files, commitLogOffset, Buffer.alloc(700, 0x55));
@@ -202,7 +217,7 @@ describe.each(STOPS)('after %s', (_, stop) => {
     ['queue entries', `${DIRECTORY}/consumequeue/Plain0/0`, Buffer.alloc(60, 0x11), 20],
     ['index entries', `${DIRECTORY}/index`, Buffer.alloc(60, 0x11), 40 + 28 + 40],
   ])('damaged %s are rebuilt, nothing is lost', async (_name, directory, bytes, at) => {
-    const { files: before, records } = await filled();
+    const { files: before, records } = await usualStore();
     const files = await stop(before);
     const file = files.open(`${directory}/${files.list(directory)[0]}`, 'r+');
     file.write(bytes, 0, bytes.length, at);
@@ -218,7 +233,7 @@ describe.each(STOPS)('after %s', (_, stop) => {
   it.each(['generations.json', 'deleted.json', 'synced'])(
     'an unreadable mark %s is kept and made anew',
     async (name) => {
-      const { files: before, records } = await filled();
+      const { files: before, records } = await usualStore();
       const files = await stop(before);
       files.writeFile(`${DIRECTORY}/foldlog/${name}`, Buffer.alloc(1024, 0x7b));
       expect(verify(files).problems).toMatchObject([{ kind: 'DAMAGE', file: `foldlog/${name}` }]);
@@ -230,7 +245,7 @@ describe.each(STOPS)('after %s', (_, stop) => {
 
 describe('what a repair tells and refuses', () => {
   it('a start that looks at damage names file, byte and command, and changes nothing', async () => {
-    const { files, records } = await filled();
+    const { files, records } = await usualStore();
     await openStore(files);
     const after = files.kill();
     after.remove(`${DIRECTORY}/foldlog/derived.json`);
@@ -251,7 +266,7 @@ describe('what a repair tells and refuses', () => {
   });
 
   it('a torn tail that was never synced is no damage, and no business of a repair', async () => {
-    const { files, records } = await filled();
+    const { files, records } = await usualStore();
     const store = await openStore(files);
     const outcome = store.append([]);
     expect(outcome.status).toBe('MESSAGE_ILLEGAL');
@@ -266,7 +281,7 @@ describe('what a repair tells and refuses', () => {
   });
 
   it('a missing first segment is a log that begins later', async () => {
-    const { files, records } = await filled();
+    const { files, records } = await usualStore();
     files.remove(segmentFile(0));
     const found = verify(files);
     expect([found.minCommitLogOffset, found.holes]).toEqual([SEGMENT, []]);
@@ -274,7 +289,7 @@ describe('what a repair tells and refuses', () => {
   });
 
   it('refuses a store of other sizes and changes nothing', async () => {
-    const { files } = await filled();
+    const { files } = await usualStore();
     const before = files.contents();
     const report = await repair(files, { mappedFileSizeCommitLog: 8192 });
     expect(report.status).toBe('LEFT');
@@ -283,7 +298,7 @@ describe('what a repair tells and refuses', () => {
   });
 
   it('a segment that is cut short gets its size back, one that is too long loses what is kept', async () => {
-    const { files, records } = await filled();
+    const { files, records } = await usualStore();
     const short = files.open(segmentFile(SEGMENT), 'r+');
     short.truncate(3000);
     const long = files.open(segmentFile(2 * SEGMENT), 'r+');
@@ -296,7 +311,7 @@ describe('what a repair tells and refuses', () => {
   });
 
   it('configuration: a readable .bak is enough, both unreadable go aside, topics.json is left to a person', async () => {
-    const { files } = await filled();
+    const { files } = await usualStore();
     const config = `${DIRECTORY}/config`;
     files.makeDirectory(config);
     files.writeFile(`${config}/consumerFilter.json`, '{"a":');
@@ -524,7 +539,7 @@ describe('random damage', () => {
           for (const { from, to } of found.holes) {
             const was = Buffer.alloc(to - from);
             for (let at = from; at < to; at += 1) was[at - from] = damaged.get(segmentFile(at))![at % SEGMENT]!;
-            expect(keptBytes(files, from, to)).toEqual(was);
+            expectBytes(keptBytes(files, from, to), was);
           }
         },
       ),

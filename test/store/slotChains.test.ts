@@ -51,6 +51,12 @@ it.each([
     const keys = [{ topic: 'Events', key }];
     const { records } = store.readByKeys({ keys, direction: 'forwards', maxCount: 1_000, maxBytes: 1 << 30 });
     expect(records.map((bytes) => decodeRecord(bytes).commitLogOffset)).toEqual(model.get(key) ?? []);
+    // RocketMQ's query knows hashes only: the newest of all streams of the group, and of time only what is asked.
+    const group = [0, 1, 2, 3].flatMap((member) => model.get(nameOf((stream & ~3) | member)) ?? []);
+    const queried = store.queryByKey('Events', key, 32, 0, Number.MAX_SAFE_INTEGER);
+    const newest = group.sort((one, other) => one - other).slice(-32);
+    expect(queried.map((bytes) => decodeRecord(bytes).commitLogOffset)).toEqual(newest);
+    expect(store.queryByKey('Events', key, 32, 0, 1)).toEqual([]);
   }
   await store.close();
 });

@@ -18,6 +18,7 @@ type Change =
 /** A file's content, whatever its names. */
 export class Content {
   sizeBytes = 0;
+  modifiedMillis = 0;
   #bytes: Buffer;
   /** Of sectors that may differ from the device: what lies there. */
   readonly #device = new Map<number, Buffer>();
@@ -39,6 +40,7 @@ export class Content {
   /** The same in all respects, for a machine that goes on. */
   clone(): Content {
     const copy = new Content(Buffer.from(this.#bytes.subarray(0, this.sizeBytes)));
+    copy.modifiedMillis = this.modifiedMillis;
     copy.#deviceSize = this.#deviceSize;
     for (const [sector, image] of this.#device) copy.#device.set(sector, image);
     for (const [sector, image] of this.#stranded) copy.#stranded.set(sector, image);
@@ -297,6 +299,7 @@ export class Directory {
       if (node instanceof Directory) after.setDurably(name, node.#rebuilt(random, kept, contents));
       else {
         const content = contents.get(node) ?? new Content(node.afterPowerLoss(random));
+        content.modifiedMillis = node.modifiedMillis;
         contents.set(node, content);
         after.setDurably(name, content);
       }

@@ -67,6 +67,8 @@ export class FaultyFiles implements Files {
   /** Chance, where it is needed within a life: which sectors a failed sync leaves behind. */
   random: () => number = () => 0;
   syncCount = 0;
+  /** The time that changed files take as their own. */
+  now: () => number = () => 0;
 
   constructor(options: FaultyFilesOptions = {}) {
     this.#options = { blockBytes: 4096, mustSyncDirectories: false, ...options };
@@ -107,6 +109,7 @@ export class FaultyFiles implements Files {
       const directory = this.#directory(path.dirname(file));
       this.#change('create', file);
       content = new Content();
+      content.modifiedMillis = this.now();
       directory.set(path.basename(file), content);
     }
     const handle = new FaultyFile(this, file, content);
@@ -122,6 +125,7 @@ export class FaultyFiles implements Files {
     const wanted = fault ? wholeSectors(position, fault.doneBytes ?? 0) : length;
     const allowed = this.#allocate(content, position, wanted);
     content.write(source, sourceAt, allowed, position);
+    content.modifiedMillis = this.now();
     this.#suffer(fault, file);
     if (allowed === length) return;
     this.onNoRoom(file);
@@ -131,6 +135,7 @@ export class FaultyFiles implements Files {
   truncate(file: string, content: Content, sizeBytes: number): void {
     this.#change('truncate', file);
     content.truncate(sizeBytes);
+    content.modifiedMillis = this.now();
     for (const block of content.blocks) {
       if (block * this.#options.blockBytes < sizeBytes) continue;
       content.blocks.delete(block);
@@ -162,7 +167,7 @@ export class FaultyFiles implements Files {
     const node = this.#find(file);
     if (!node) return undefined;
     if (node instanceof Directory) return { sizeBytes: 0, modifiedMillis: 0, isDirectory: true };
-    return { sizeBytes: node.sizeBytes, modifiedMillis: 0, isDirectory: false };
+    return { sizeBytes: node.sizeBytes, modifiedMillis: node.modifiedMillis, isDirectory: false };
   }
 
   list(directory: string): string[] {

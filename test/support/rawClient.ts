@@ -8,30 +8,40 @@ import type { HeaderInput, HeaderTable } from '../../src/protocol/headers/header
 import type { RemotingCommand } from '../../src/protocol/remotingCommand.js';
 import { COMMAND_FLAG, PROTOCOL_VERSION, requestCommand } from '../../src/protocol/remotingCommand.js';
 import { REQUEST_CODE } from '../../src/protocol/requestCodes.js';
-import { processor } from '../../src/remoting/processor.js';
+import { type ProcessorRow, processor } from '../../src/remoting/processor.js';
 import { ProcessorTable } from '../../src/remoting/processorTable.js';
 import type { Transport } from '../../src/remoting/transport.js';
 
 const TIMEOUT_MILLIS = 60_000;
+
+export interface RawClientOptions {
+  version?: number;
+  language?: string;
+  rows?: readonly ProcessorRow[];
+}
 
 export class RawClient {
   /** Groups whose members changed, as the server told us, in order. */
   readonly notified: string[] = [];
   readonly transport: Transport;
   readonly #address: string;
-  readonly #version: number;
+  readonly #sender: { version: number; language?: string };
 
-  /** @param connect makes a transport of this client's own, with the table that answers the server */
+  /**
+   * @param connect makes a transport of this client's own, with the table that answers the server
+   * @param options.rows answer what else the server asks; of lane `all`
+   */
   constructor(
     address: string,
     connect: (table: ProcessorTable) => Transport,
-    { version = PROTOCOL_VERSION }: { version?: number } = {},
+    { version = PROTOCOL_VERSION, language, rows = [] }: RawClientOptions = {},
   ) {
     this.#address = address;
-    this.#version = version;
+    this.#sender = { version, ...(language !== undefined && { language }) };
     this.transport = connect(
       new ProcessorTable({
         rows: [
+          ...rows,
           processor({
             code: REQUEST_CODE.NOTIFY_CONSUMER_IDS_CHANGED,
             header: notifyConsumerIdsChangedHeader,
@@ -59,7 +69,7 @@ export class RawClient {
 
   /** With header fields as they are, for what no table would encode. */
   callRaw(code: number, extFields: Record<string, string> = {}, body?: Buffer): Promise<RemotingCommand> {
-    const request = { ...requestCommand(code, extFields, body), version: this.#version };
+    const request = { ...requestCommand(code, extFields, body), ...this.#sender };
     return this.transport.invoke(this.#address, request, TIMEOUT_MILLIS);
   }
 
@@ -70,7 +80,7 @@ export class RawClient {
     header: HeaderInput<Table>,
     body?: Buffer,
   ): Promise<void> {
-    const request = { ...requestCommand(code, table.encode(header), body), version: this.#version };
+    const request = { ...requestCommand(code, table.encode(header), body), ...this.#sender };
     await this.transport.notify(this.#address, { ...request, flag: COMMAND_FLAG.ONEWAY });
   }
 

@@ -33,8 +33,9 @@ import type { RemotingCommand } from '../../src/protocol/remotingCommand.js';
 import { REQUEST_CODE } from '../../src/protocol/requestCodes.js';
 import { buildSubscription } from '../../src/protocol/subscription.js';
 import { LocalTransport } from '../../src/remoting/localLink.js';
+import { RemotingClient } from '../../src/remoting/remotingClient.js';
 import { ManualClock } from './manualClock.js';
-import { RawClient } from './rawClient.js';
+import { RawClient, type RawClientOptions } from './rawClient.js';
 
 /** A directory that is removed after the test. */
 export function temporaryDirectory(): string {
@@ -56,7 +57,7 @@ export interface TestBroker {
   clock: ManualClock;
   directory: string;
   /** A connection of its own: another peer to the broker. */
-  client(options?: { version?: number }): RawClient;
+  client(options?: RawClientOptions): RawClient;
   /** Stops this broker; the next one may open the directory. */
   stop(): Promise<void>;
 }
@@ -90,7 +91,10 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
     client(clientOptions) {
       const client = new RawClient(
         address,
-        (table) => new LocalTransport({ endpoints: new Map([[address, broker.table]]), table }),
+        (table) =>
+          rest.listen
+            ? new RemotingClient({ table })
+            : new LocalTransport({ endpoints: new Map([[address, broker.table]]), table }),
         clientOptions,
       );
       clients.push(client);

@@ -10,6 +10,11 @@ import type { Logger } from '../../base/logger.js';
 import type { BrokerConfig } from '../../config/brokerConfig.js';
 import { TIMER_TOPIC } from '../../protocol/names.js';
 import type { MessageStore } from '../../store/messageStore.js';
+import {
+  encodeTimerCheckpoint,
+  readTimerCheckpoint,
+  TIMER_CHECKPOINT_USED,
+} from '../../store/timer/timerCheckpoint.js';
 import { TimerFiles } from '../../store/timer/timerFiles.js';
 import { TimerMetrics } from '../../store/timer/timerMetrics.js';
 import type { MessageIntake } from '../messageIntake.js';
@@ -36,9 +41,19 @@ export interface TimersParts {
   slotCount?: number;
 }
 
+/** How the timer does, for tools. */
+export interface TimerReport {
+  /** Milliseconds since the oldest slot that is due and not read; 0 when none is. */
+  readBehindMillis: number;
+  /** Messages in the log that are not in the wheel yet. */
+  offsetBehind: number;
+  /** Messages that wait. */
+  waitingCount: number;
+}
+
 export class Timers {
   readonly #parts: TimersParts;
-  #opened: { timers: TimerFiles; delivery: TimerDelivery } | undefined;
+  #opened: { timers: TimerFiles; delivery: TimerDelivery; metrics: TimerMetrics } | undefined;
 
   constructor(parts: TimersParts) {
     this.#parts = parts;
@@ -69,7 +84,7 @@ export class Timers {
       clock,
       logger,
     });
-    this.#opened = { timers, delivery };
+    this.#opened = { timers, delivery, metrics };
   }
 
   start(): void {
@@ -89,6 +104,32 @@ export class Timers {
   /** Messages that wait in the slot of a time. */
   countAt(outMillis: TimestampMillis): number {
     return this.#opened?.timers.countAt(outMillis) ?? 0;
+  }
+
+  /** Undefined when there is no timer. */
+  report(): TimerReport | undefined {
+    if (!this.#opened) return undefined;
+    const { timers, metrics } = this.#opened;
+    const { store, clock } = this.#parts;
+    const now = clock.now();
+    return {
+      readBehindMillis: Math.max(0, now - (timers.next ?? now)),
+      offsetBehind: Math.max(0, store.queueRange(TIMER_TOPIC, 0).maxOffset - timers.queueOffset),
+      waitingCount: metrics.total,
+    };
+  }
+
+  /** `config/timermetrics` as it is now. Undefined when there is no timer. */
+  metricsText(): string | undefined {
+    return this.#opened?.metrics.text();
+  }
+
+  /** `config/timercheck` as it was saved last, as far as RocketMQ knows it. Undefined before the first save. */
+  checkpoint(): Buffer | undefined {
+    const { config, files } = this.#parts;
+    if (!this.#opened) return undefined;
+    const saved = readTimerCheckpoint(files, joinPath(config.storePathRootDir, 'config', 'timercheck'));
+    return saved && encodeTimerCheckpoint({ ...saved, precisionMillis: undefined }).subarray(0, TIMER_CHECKPOINT_USED);
   }
 
   /** Was the slot of a time read, or is it being read? */

@@ -1,11 +1,11 @@
 /**
- * Consumer groups as tools see them: create and change (200), delete (207), list (201), one (352), and moving their
- * offsets (222). Upstream: `AdminBrokerProcessor`.
+ * Consumer groups as tools see them: create and change (200, several 225), delete (207), list (201), one (352), and what
+ * they may read (353). A list is taken as a whole or not at all. Upstream: `AdminBrokerProcessor`.
  */
 import { BrokerError } from '../../base/errors.js';
 import {
   decodeSubscriptionGroupConfig,
-  encodeResetOffsetBody,
+  decodeSubscriptionGroupList,
   encodeSubscriptionGroupConfig,
   encodeSubscriptionGroupTable,
 } from '../../protocol/bodies.js';
@@ -14,30 +14,22 @@ import {
   getAllSubscriptionGroupConfigHeader,
   getAllSubscriptionGroupConfigResponseHeader,
   getSubscriptionGroupConfigHeader,
+  updateAndGetGroupForbiddenHeader,
 } from '../../protocol/headers/admin.js';
-import { invokeBrokerToResetOffsetHeader } from '../../protocol/headers/group.js';
 import { emptyHeader } from '../../protocol/headers/messaging.js';
-import type { MessageQueue } from '../../protocol/message.js';
-import { groupDefect } from '../../protocol/names.js';
+import { writeFastJson } from '../../protocol/looseJson.js';
+import { groupDefect, topicDefect } from '../../protocol/names.js';
 import { REQUEST_CODE } from '../../protocol/requestCodes.js';
 import { RESPONSE_CODE } from '../../protocol/responseCodes.js';
 import type { ProcessorRow } from '../../remoting/processor.js';
 import { processor } from '../../remoting/processor.js';
-import type { MessageStore } from '../../store/messageStore.js';
-import type { BrokerIdentity } from '../brokerIdentity.js';
 import type { ConsumerOffsets } from '../consumerOffsets.js';
-import type { LongPolling } from '../longPolling.js';
 import type { SubscriptionGroups } from '../subscriptionGroups.js';
-import type { Topics } from '../topics.js';
 import { isSameVersionText, pageOf } from './adminTopic.js';
 
 export interface AdminGroupParts {
-  identity: BrokerIdentity;
-  topics: Topics;
   groups: SubscriptionGroups;
   offsets: ConsumerOffsets;
-  longPolling: LongPolling;
-  store: Pick<MessageStore, 'offsetByTime' | 'queueRange'>;
 }
 
 export function adminGroupRows(parts: AdminGroupParts): ProcessorRow[] {
@@ -81,7 +73,7 @@ export function adminGroupRows(parts: AdminGroupParts): ProcessorRow[] {
         return {
           code: RESPONSE_CODE.SUCCESS,
           extFields: getAllSubscriptionGroupConfigResponseHeader.encode({ totalGroupNum }),
-          body: encodeSubscriptionGroupTable({ dataVersion: table.dataVersion, subscriptionGroupTable: page }),
+          body: encodeSubscriptionGroupTable({ ...table, subscriptionGroupTable: page }),
         };
       },
     }),
@@ -96,12 +88,29 @@ export function adminGroupRows(parts: AdminGroupParts): ProcessorRow[] {
       },
     }),
     processor({
-      code: REQUEST_CODE.INVOKE_BROKER_TO_RESET_OFFSET,
-      header: invokeBrokerToResetOffsetHeader,
+      code: REQUEST_CODE.UPDATE_AND_CREATE_SUBSCRIPTIONGROUP_LIST,
+      header: emptyHeader,
       lane: 'admin',
-      handle({ header }) {
-        const offsetTable = resetOffsets(header, parts);
-        return { code: RESPONSE_CODE.SUCCESS, body: encodeResetOffsetBody({ offsetTable }) };
+      handle({ body }) {
+        const configs = decodeSubscriptionGroupList(body);
+        for (const { groupName } of configs) assertGroupName(groupName);
+        if (configs.length > 0) groups.putAll(configs);
+        return { code: RESPONSE_CODE.SUCCESS };
+      },
+    }),
+    processor({
+      code: REQUEST_CODE.UPDATE_AND_GET_GROUP_FORBIDDEN,
+      header: updateAndGetGroupForbiddenHeader,
+      lane: 'admin',
+      handle({ header: { group, topic, readable } }) {
+        const defect = topicDefect(topic);
+        if (defect !== undefined) throw refusal(RESPONSE_CODE.INVALID_PARAMETER, defect);
+        if (!groups.find(group)) {
+          throw refusal(RESPONSE_CODE.SUBSCRIPTION_GROUP_NOT_EXIST, `subscription group [${group}] does not exist`);
+        }
+        if (readable !== undefined) groups.setForbidden(group, topic, !readable);
+        const body = { group, topic, readable: !groups.isForbidden(group, topic) };
+        return { code: RESPONSE_CODE.SUCCESS, body: Buffer.from(writeFastJson(body)) };
       },
     }),
   ];
@@ -110,48 +119,6 @@ export function adminGroupRows(parts: AdminGroupParts): ProcessorRow[] {
 function assertGroupName(group: string): void {
   const defect = groupDefect(group);
   if (defect !== undefined) throw refusal(RESPONSE_CODE.INVALID_PARAMETER, defect);
-}
-
-interface ResetRequest {
-  topic: string;
-  group: string;
-  /** -1: the latest. */
-  timestamp: number;
-  queueId: number | undefined;
-  offset: number | undefined;
-}
-
-/** Moves a group's offsets; running members are told by their next pull, held ones now. */
-function resetOffsets(request: ResetRequest, parts: AdminGroupParts): [MessageQueue, number][] {
-  const { identity, topics, groups, offsets, longPolling, store } = parts;
-  const { topic, group, timestamp, queueId = -1, offset = -1 } = request;
-  const config = topics.get(topic);
-  if (!config) throw refusal(RESPONSE_CODE.TOPIC_NOT_EXIST, `Topic ${topic} does not exist`);
-  if (!groups.get(group)) throw refusal(RESPONSE_CODE.SUBSCRIPTION_GROUP_NOT_EXIST, `Group ${group} does not exist`);
-  if (queueId >= config.readQueueNums) {
-    throw refusal(RESPONSE_CODE.INVALID_PARAMETER, `queueId[${queueId}] is illegal, topic:[${topic}]`);
-  }
-  const targets: [MessageQueue, number][] = [];
-  const last = queueId >= 0 ? queueId + 1 : config.readQueueNums;
-  for (let id = Math.max(0, queueId); id < last; id += 1) {
-    const { minOffset, maxOffset } = store.queueRange(topic, id);
-    let target: number;
-    if (queueId >= 0 && offset !== -1) {
-      if (offset < minOffset || offset > maxOffset) {
-        throw refusal(
-          RESPONSE_CODE.SYSTEM_ERROR,
-          `Target offset ${offset} not in consume queue range [${minOffset}-${maxOffset}]`,
-        );
-      }
-      target = offset;
-    } else target = timestamp < 0 ? maxOffset : store.offsetByTime(topic, id, timestamp, 'LOWER');
-    targets.push([{ brokerName: identity.brokerName, topic, queueId: id }, target]);
-  }
-  for (const [{ queueId: id }, target] of targets) {
-    offsets.reset(group, topic, id, target);
-    longPolling.wake(topic, id);
-  }
-  return targets;
 }
 
 const refusal = (code: number, remark: string) => new BrokerError(code, remark, remark);

@@ -1,11 +1,12 @@
 /**
- * Topics as tools see them: create and change (17), delete (215), list (21, 305), one (351). A change is answered when
- * the name servers know it. Upstream: `AdminBrokerProcessor`.
+ * Topics as tools see them: create and change (17, several 18), delete (215), list (21, 305), one (351). A change is
+ * answered when the name servers know it. Upstream: `AdminBrokerProcessor`.
  */
 import { BrokerError, isFoldlogError, messageOf } from '../../base/errors.js';
 import type { DataVersion, TopicConfig } from '../../protocol/bodies.js';
 import {
   decodeDataVersion,
+  decodeTopicConfigList,
   encodeTopicConfig,
   encodeTopicConfigTable,
   encodeTopicList,
@@ -57,9 +58,7 @@ export function adminTopicRows(parts: AdminTopicParts): ProcessorRow[] {
       header: updateAndCreateTopicHeader,
       lane: 'admin',
       async handle({ header }) {
-        assertTopicName(topics, header.topic);
         const { topic: topicName, readQueueNums, writeQueueNums, perm, topicFilterType } = header;
-        const known = topics.get(topicName);
         const wanted = topicConfigOf(topicName, {
           readQueueNums,
           writeQueueNums,
@@ -67,13 +66,21 @@ export function adminTopicRows(parts: AdminTopicParts): ProcessorRow[] {
           topicFilterType,
           topicSysFlag: header.topicSysFlag ?? 0,
           order: header.order ?? false,
-          attributes: changedAttributes(known?.attributes ?? {}, header.attributes),
         });
-        assertQueues(wanted);
-        if (known && isEventTopic(known)) assertQueuesKept(known, wanted);
-        const becomesEventTopic = wanted.attributes[EVENTS_ATTRIBUTE] === 'true' && !(known && isEventTopic(known));
-        if (becomesEventTopic) await marked(eventTopics, wanted);
-        else topics.put(wanted);
+        await put(parts, admitted(topics, wanted, header.attributes));
+        await topics.announcement;
+        return DONE;
+      },
+    }),
+    processor({
+      code: REQUEST_CODE.UPDATE_AND_CREATE_TOPIC_LIST,
+      header: emptyHeader,
+      lane: 'admin',
+      async handle({ body }) {
+        const list = decodeTopicConfigList(body);
+        // All of them are looked at before the first is taken.
+        const wanted = list.map((config) => admitted(topics, config, attributeChanges(config.attributes)));
+        for (const config of wanted) await put(parts, config);
         await topics.announcement;
         return DONE;
       },
@@ -136,6 +143,32 @@ export function adminTopicRows(parts: AdminTopicParts): ProcessorRow[] {
       }),
     }),
   ];
+}
+
+/** The topic as it is to be, unless it may not. `changes`: of its attributes, as UPDATE_AND_CREATE_TOPIC writes them. */
+function admitted(topics: Topics, asked: TopicConfig, changes: string | undefined): TopicConfig {
+  assertTopicName(topics, asked.topicName);
+  const known = topics.get(asked.topicName);
+  const wanted = { ...asked, attributes: changedAttributes(known?.attributes ?? {}, changes) };
+  assertQueues(wanted);
+  if (known && isEventTopic(known)) assertQueuesKept(known, wanted);
+  return wanted;
+}
+
+async function put({ topics, eventTopics }: AdminTopicParts, wanted: TopicConfig): Promise<void> {
+  const known = topics.get(wanted.topicName);
+  const becomesEventTopic = wanted.attributes[EVENTS_ATTRIBUTE] === 'true' && !(known && isEventTopic(known));
+  if (becomesEventTopic) await marked(eventTopics, wanted);
+  else topics.put(wanted);
+}
+
+/** In a list each attribute is a member: `+key` or `-key` as in upstream's files, or the plain key as topics have it. */
+function attributeChanges(attributes: Readonly<Record<string, string>>): string | undefined {
+  const changes = Object.entries(attributes).map(([key, value]) => {
+    if (key.startsWith('-')) return key;
+    return `${key.startsWith('+') ? key : `+${key}`}=${value}`;
+  });
+  return changes.length > 0 ? changes.join(',') : undefined;
 }
 
 function assertTopicName(topics: Topics, topic: string): void {

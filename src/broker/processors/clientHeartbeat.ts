@@ -3,6 +3,7 @@
  * lists of connections that tools ask for (203, 204). Upstream: `ClientManageProcessor`, `ConsumerManageProcessor`.
  */
 
+import type { BrokerConfig } from '../../config/brokerConfig.js';
 import type { ConsumerData } from '../../protocol/bodies.js';
 import { decodeCheckClientBody, decodeHeartbeatData, encodeConsumerList } from '../../protocol/bodies.js';
 import { getConsumerConnectionListHeader, getProducerConnectionListHeader } from '../../protocol/headers/admin.js';
@@ -28,11 +29,11 @@ export interface ClientHeartbeatParts {
   clients: ConnectedClients;
   groups: SubscriptionGroups;
   topics: Topics;
-  enablePropertyFilter: boolean;
+  config: Pick<BrokerConfig, 'enablePropertyFilter'>;
 }
 
 export function clientHeartbeatRows(parts: ClientHeartbeatParts): ProcessorRow[] {
-  const { clients, enablePropertyFilter } = parts;
+  const { clients, config } = parts;
   return [
     processor({
       code: REQUEST_CODE.HEART_BEAT,
@@ -88,7 +89,7 @@ export function clientHeartbeatRows(parts: ClientHeartbeatParts): ProcessorRow[]
       handle({ body }) {
         const { subscriptionData } = decodeCheckClientBody(body);
         if (isTagType(subscriptionData.expressionType)) return { code: RESPONSE_CODE.SUCCESS };
-        if (!enablePropertyFilter) {
+        if (!config.enablePropertyFilter) {
           return {
             code: RESPONSE_CODE.SYSTEM_ERROR,
             remark: `The broker does not support consumer to filter message by ${subscriptionData.expressionType}`,

@@ -6,12 +6,16 @@
  * Differs from RocketMQ: a subscription in the request whose SQL does not compile is refused (23); upstream answers
  * unfiltered messages. Old messages are served in answers as large as recent ones.
  */
+import { readInt64 } from '../../base/bytes.js';
 import type { QueueOffset } from '../../base/flavours.js';
 import type { BrokerConfig } from '../../config/brokerConfig.js';
 import type { SubscriptionGroupConfig, TopicConfig } from '../../protocol/bodies.js';
 import type { PullMessageHeader } from '../../protocol/headers/messaging.js';
 import { PULL_SYS_FLAG, pullMessageHeader } from '../../protocol/headers/messaging.js';
-import { isReadable } from '../../protocol/names.js';
+import { SYS_FLAG } from '../../protocol/message.js';
+import { PROPERTY } from '../../protocol/messageProperties.js';
+import { RECORD_AT } from '../../protocol/messageRecord.js';
+import { isReadable, isRetryTopic } from '../../protocol/names.js';
 import type { ResponseFields } from '../../protocol/remotingCommand.js';
 import { REQUEST_CODE } from '../../protocol/requestCodes.js';
 import { RESPONSE_CODE } from '../../protocol/responseCodes.js';
@@ -21,7 +25,9 @@ import { processor } from '../../remoting/processor.js';
 import type { MessageStore } from '../../store/messageStore.js';
 import type { ReadResult, ReadStatus } from '../../store/storeTypes.js';
 import type { BrokerIdentity } from '../brokerIdentity.js';
+import type { Served } from '../brokerStats.js';
 import type { ConnectedClients } from '../connectedClients.js';
+import type { ConsumerFilters } from '../consumerFilters.js';
 import type { ConsumerOffsets } from '../consumerOffsets.js';
 import type { LongPolling, PullRun } from '../longPolling.js';
 import type { SubscriptionFilter } from '../subscriptionFilter.js';
@@ -34,15 +40,20 @@ export interface PullMessageParts {
   topics: Topics;
   groups: SubscriptionGroups;
   clients: ConnectedClients;
+  filters: ConsumerFilters;
   offsets: ConsumerOffsets;
   longPolling: LongPolling;
-  store: Pick<MessageStore, 'queueRange' | 'readQueue'>;
-  /** Messages that were answered. */
-  onServed: (count: number) => void;
+  store: Pick<MessageStore, 'queueRange' | 'readQueue' | 'visibleEnd'>;
+  /** What a pull was answered with. */
+  onServed: (served: Served) => void;
+  /** A pull was answered without a message. */
+  onMissed: () => void;
+  now: () => number;
   config: Pick<
     BrokerConfig,
     | 'brokerPermission'
     | 'enablePropertyFilter'
+    | 'filterSupportRetry'
     | 'litePullMessageEnable'
     | 'longPollingEnable'
     | 'maxTransferBytesOnMessageInMemory'
@@ -70,7 +81,8 @@ const CODE_OF: Readonly<Record<Exclude<ReadStatus, 'NO_MESSAGE_IN_QUEUE'>, numbe
   MESSAGE_WAS_REMOVING: RESPONSE_CODE.PULL_RETRY_IMMEDIATELY,
 };
 
-const FORBIDDEN = { BROKER: 1, GROUP: 2, TOPIC: 3, BROADCASTING: 4 } as const;
+/** Upstream: `ForbiddenType`. */
+const FORBIDDEN = { BROKER: 1, GROUP: 2, TOPIC: 3, BROADCASTING: 4, SUBSCRIPTION: 5 } as const;
 
 type Step<Value> = { value: Value } | { response: ResponseFields };
 
@@ -164,13 +176,30 @@ class PullMessage {
   #response(pull: AdmittedPull, read: ReadResult, code: number): ResponseFields {
     const { consumerGroup, topic, queueId } = pull.header;
     this.#parts.offsets.recordPull(consumerGroup, topic, queueId, read.nextBeginOffset);
-    if (read.records.length > 0) this.#parts.onServed(read.records.length);
+    this.#count(pull, read);
     return {
       code,
       remark: read.status,
       extFields: responseFields(pull, read),
       ...(code === RESPONSE_CODE.SUCCESS && { body: joined(read) }),
     };
+  }
+
+  #count({ header: { consumerGroup: group, topic } }: AdmittedPull, { records, sizeBytes }: ReadResult): void {
+    const { store, now, onMissed, onServed } = this.#parts;
+    const last = records.at(-1);
+    if (!last) {
+      onMissed();
+      return;
+    }
+    onServed({
+      group,
+      topic,
+      count: records.length,
+      sizeBytes,
+      behindBytes: store.visibleEnd().commitLogOffset - readInt64(last, RECORD_AT.COMMIT_LOG_OFFSET) - last.length,
+      behindMillis: Math.max(0, now() - storeTimeOf(last)),
+    });
   }
 
   #resetResponse(pull: AdmittedPull, offset: QueueOffset): ResponseFields {
@@ -244,7 +273,7 @@ class PullMessage {
   }
 
   #filterOfGroup(header: PullMessageHeader, group: SubscriptionGroupConfig): Step<SubscriptionFilter> {
-    const { clients, config } = this.#parts;
+    const { clients, config, filters, groups } = this.#parts;
     const connected = clients.consumerGroup(header.consumerGroup);
     if (!connected) {
       return stop(RESPONSE_CODE.SUBSCRIPTION_NOT_EXIST, "the consumer's group info not exist");
@@ -255,6 +284,12 @@ class PullMessage {
         `the consumer group[${header.consumerGroup}] can not consume by broadcast way`,
       );
     }
+    if (groups.isForbidden(header.consumerGroup, header.topic)) {
+      return forbidden(
+        FORBIDDEN.SUBSCRIPTION,
+        `the consumer group[${header.consumerGroup}] is forbidden for topic[${header.topic}]`,
+      );
+    }
     const subscription = connected.subscriptions.get(header.topic);
     if (!subscription) {
       return stop(RESPONSE_CODE.SUBSCRIPTION_NOT_EXIST, "the consumer's subscription not exist");
@@ -262,15 +297,41 @@ class PullMessage {
     if (subscription.data.subVersion < header.subVersion) {
       return stop(RESPONSE_CODE.SUBSCRIPTION_NOT_LATEST, "the consumer's subscription not latest");
     }
-    if (isTagType(subscription.data.expressionType)) return { value: subscription.filter };
+    if (isTagType(subscription.data.expressionType)) {
+      const isFiltered = config.filterSupportRetry && isRetryTopic(header.topic);
+      return { value: isFiltered ? this.#filterOfRetries(header.consumerGroup) : subscription.filter };
+    }
     if (!config.enablePropertyFilter) return SQL_REFUSED;
-    if (subscription.filter.defect !== undefined) {
+    const known = filters.find(header.consumerGroup, header.topic);
+    if (!known) {
       return stop(
         RESPONSE_CODE.FILTER_DATA_NOT_EXIST,
         `The broker's consumer filter data is not exist! Your expression may be wrong: ${subscription.filter.defect}`,
       );
     }
-    return { value: subscription.filter };
+    if (known.clientVersion < header.subVersion) {
+      return stop(
+        RESPONSE_CODE.FILTER_DATA_NOT_LATEST,
+        `the consumer's filter data not latest: ${subscription.filter.defect ?? 'its heartbeat is awaited'}`,
+      );
+    }
+    return { value: known.filter };
+  }
+
+  /** A message that comes again passes the expression of the topic that it came from. */
+  #filterOfRetries(group: string): SubscriptionFilter {
+    const { filters } = this.#parts;
+    return {
+      readFilter: {
+        matchesProperties(properties) {
+          const { [PROPERTY.RETRY_TOPIC]: topic } = properties;
+          const known = topic === undefined ? undefined : filters.find(group, topic);
+          return known?.filter.readFilter?.matchesProperties?.(properties) ?? true;
+        },
+      },
+      mayMatch: () => true,
+      defect: undefined,
+    };
   }
 }
 
@@ -296,6 +357,12 @@ function responseFields(
 function joined({ records, sizeBytes }: ReadResult): Buffer {
   const [first] = records;
   return records.length === 1 && first ? first : Buffer.concat(records, sizeBytes);
+}
+
+/** The store timestamp of a record stands behind its born host, which has 8 or 20 bytes. */
+function storeTimeOf(record: Buffer): number {
+  const isV6 = (record.readInt32BE(RECORD_AT.SYS_FLAG) & SYS_FLAG.BORN_HOST_V6) !== 0;
+  return readInt64(record, RECORD_AT.BORN_HOST + (isV6 ? 20 : 8));
 }
 
 const stop = (code: number, remark: string): { response: ResponseFields } => ({ response: { code, remark } });

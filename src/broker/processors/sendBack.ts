@@ -17,6 +17,7 @@ import type { ProcessorRow } from '../../remoting/processor.js';
 import { processor } from '../../remoting/processor.js';
 import type { MessageStore } from '../../store/messageStore.js';
 import type { BrokerIdentity } from '../brokerIdentity.js';
+import type { BrokerStats } from '../brokerStats.js';
 import type { MessageIntake } from '../messageIntake.js';
 import { visibleResponse } from '../messageIntake.js';
 import { joinProperties } from '../propertiesText.js';
@@ -35,10 +36,11 @@ export interface SendBackParts {
   store: Pick<MessageStore, 'readRecord'>;
   config: Pick<BrokerConfig, 'brokerPermission'>;
   randomBelow: (end: number) => number;
+  stats: Pick<BrokerStats, 'sentBack'>;
 }
 
 export function sendBackRows(parts: SendBackParts): ProcessorRow[] {
-  const { identity, topics, groups, intake, store, config, randomBelow } = parts;
+  const { identity, topics, groups, intake, store, config, randomBelow, stats } = parts;
   return [
     processor({
       code: REQUEST_CODE.CONSUMER_SEND_MSG_BACK,
@@ -91,6 +93,7 @@ export function sendBackRows(parts: SendBackParts): ProcessorRow[] {
           properties,
         });
         if (outcome.status === 'REFUSED') return answer(outcome.code, outcome.remark);
+        stats.sentBack(properties[PROPERTY.RETRY_TOPIC] ?? message.topic, name);
         return visibleResponse(outcome.turn);
       },
     }),

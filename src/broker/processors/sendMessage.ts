@@ -8,19 +8,11 @@
  */
 import type { BrokerConfig } from '../../config/brokerConfig.js';
 import { decodeBatchBody } from '../../protocol/batchBody.js';
-import type { TopicConfig } from '../../protocol/bodies.js';
 import type { SendMessageHeader } from '../../protocol/headers/messaging.js';
 import { fromSendMessageV2, sendMessageHeader, sendMessageV2Header } from '../../protocol/headers/messaging.js';
 import type { UniqKeyGenerator } from '../../protocol/messageId.js';
 import { decodeProperties, PROPERTY } from '../../protocol/messageProperties.js';
-import {
-  deadLetterTopicOf,
-  groupOfRetryTopic,
-  isForbiddenToSend,
-  isRetryTopic,
-  isWritable,
-  topicDefect,
-} from '../../protocol/names.js';
+import { deadLetterTopicOf, groupOfRetryTopic, isRetryTopic } from '../../protocol/names.js';
 import { encodeRecallHandle } from '../../protocol/recallHandle.js';
 import type { RemotingCommand, ResponseFields } from '../../protocol/remotingCommand.js';
 import { REQUEST_CODE } from '../../protocol/requestCodes.js';
@@ -36,6 +28,7 @@ import type { QueueLocks } from '../queueLocks.js';
 import type { SubscriptionGroups } from '../subscriptionGroups.js';
 import type { Topics } from '../topics.js';
 import { isHalf } from '../transactions/halfMessages.js';
+import { admitSend } from './sendAdmission.js';
 import { fastSendHeader } from './sendHeader.js';
 
 /** First client version (V3_4_9) whose maxReconsumeTimes counts. */
@@ -105,9 +98,9 @@ class SendMessage {
   send(header: SendMessageHeader, request: Request<unknown>): ResponseFields | Promise<ResponseFields> {
     if (header.batch) return this.sendBatch(header, request);
     const { command, body, peer } = request;
-    const admitted = this.#admit(header, body, peer);
-    if ('response' in admitted) return admitted.response;
-    const topic = admitted.value;
+    const admission = admitSend(this.#parts, header, body, peer);
+    if (admission.status === 'REFUSED') return this.#refuse(admission.code, admission.remark);
+    const { topic } = admission;
     let target: Target = {
       topic: topic.topicName,
       queueId: header.queueId < 0 ? this.#parts.randomBelow(topic.writeQueueNums) : header.queueId,
@@ -132,9 +125,9 @@ class SendMessage {
 
   sendBatch(header: SendMessageHeader, request: Request<unknown>): ResponseFields | Promise<ResponseFields> {
     const { body, peer } = request;
-    const admitted = this.#admit(header, body, peer);
-    if ('response' in admitted) return admitted.response;
-    const topic = admitted.value;
+    const admission = admitSend(this.#parts, header, body, peer);
+    if (admission.status === 'REFUSED') return this.#refuse(admission.code, admission.remark);
+    const { topic } = admission;
     if (isRetryTopic(topic.topicName))
       return this.#refuse(RESPONSE_CODE.MESSAGE_ILLEGAL, 'batch request does not support retry topics');
     if (body.length > this.#parts.config.maxMessageSize) {
@@ -155,39 +148,6 @@ class SendMessage {
       transactionId: properties[PROPERTY.UNIQ_KEY],
       isWaiting: properties[PROPERTY.WAIT] !== 'false',
     });
-  }
-
-  /** The topic, when the broker takes messages for it in the queue. */
-  #admit(header: SendMessageHeader, body: Buffer, peer: Peer): Step<TopicConfig> {
-    const { topics, config, identity } = this.#parts;
-    const { topic, queueId } = header;
-    if (body.length === 0)
-      return this.#stop(RESPONSE_CODE.SYSTEM_ERROR, 'the message has no body: it needs at least one byte');
-    let known = topics.get(topic);
-    if (!known) {
-      const defect = topicDefect(topic);
-      if (defect !== undefined) return this.#stop(RESPONSE_CODE.INVALID_PARAMETER, defect);
-    }
-    if (isForbiddenToSend(topic)) {
-      return this.#stop(RESPONSE_CODE.NO_PERMISSION, `Sending message to topic[${topic}] is forbidden.`);
-    }
-    known ??= isRetryTopic(topic)
-      ? topics.derived(topic, 1)
-      : topics.forSend(topic, header.defaultTopic, header.defaultTopicQueueNums);
-    if (!known) {
-      return this.#stop(RESPONSE_CODE.TOPIC_NOT_EXIST, `topic[${topic}] not exist, apply first please!`);
-    }
-    if (known.order && !isWritable(config.brokerPermission)) {
-      return this.#stop(RESPONSE_CODE.NO_PERMISSION, `the broker[${identity.host}] sending message is forbidden`);
-    }
-    if (queueId >= Math.max(known.readQueueNums, known.writeQueueNums) || (queueId < 0 && known.writeQueueNums < 1)) {
-      return this.#stop(
-        RESPONSE_CODE.INVALID_PARAMETER,
-        `request queueId[${queueId}] is illegal, TopicConfig [topicName=${topic}, readQueueNums=${known.readQueueNums}, ` +
-          `writeQueueNums=${known.writeQueueNums}] Producer: ${peer.address.host}:${peer.address.port}`,
-      );
-    }
-    return { value: known };
   }
 
   /** Where a redelivery goes: the retry topic that it names, or the group's dead letters when it was tried enough. */

@@ -12,23 +12,37 @@ import type { AdminTopicParts } from './adminTopic.js';
 import { adminTopicRows } from './adminTopic.js';
 import type { AssignmentParts } from './assignment.js';
 import { assignmentRows } from './assignment.js';
+import type { BrokerConfigurationParts } from './brokerConfiguration.js';
+import { brokerConfigurationRows } from './brokerConfiguration.js';
 import type { ClientHeartbeatParts } from './clientHeartbeat.js';
 import { clientHeartbeatRows } from './clientHeartbeat.js';
 import type { ConditionalAppendParts } from './conditionalAppend.js';
 import { conditionalAppendRows } from './conditionalAppend.js';
 import type { ConsumerOffsetParts } from './consumerOffset.js';
 import { consumerOffsetRows } from './consumerOffset.js';
+import type { ConsumerRelayParts } from './consumerRelay.js';
+import { consumerRelayRows } from './consumerRelay.js';
 import type { EndTransactionParts } from './endTransaction.js';
 import { endTransactionRows } from './endTransaction.js';
+import type { GroupProgressParts } from './groupProgress.js';
+import { groupProgressRows } from './groupProgress.js';
 import type { PullMessageParts } from './pullMessage.js';
 import { pullMessageRows } from './pullMessage.js';
 import type { QueryMessageParts } from './queryMessage.js';
 import { queryMessageRows } from './queryMessage.js';
+import type { QueueEntriesParts } from './queueEntries.js';
+import { queueEntriesRows } from './queueEntries.js';
 import { queueLockRows } from './queueLock.js';
 import type { ReadByKeyParts } from './readByKey.js';
 import { readByKeyRows } from './readByKey.js';
 import type { RecallMessageParts } from './recallMessage.js';
 import { recallMessageRows } from './recallMessage.js';
+import type { ReplyMessageParts } from './replyMessage.js';
+import { replyMessageRows } from './replyMessage.js';
+import type { ResetOffsetParts } from './resetOffset.js';
+import { resetOffsetRows } from './resetOffset.js';
+import type { RuntimeInfoParts } from './runtimeInfo.js';
+import { runtimeInfoRows } from './runtimeInfo.js';
 import type { SendBackParts } from './sendBack.js';
 import { sendBackRows } from './sendBack.js';
 import type { SendMessageParts } from './sendMessage.js';
@@ -40,14 +54,21 @@ export type BrokerParts = AdminGroupParts &
   AdminStoreParts &
   AdminTopicParts &
   AssignmentParts &
+  BrokerConfigurationParts &
   ClientHeartbeatParts &
   ConditionalAppendParts &
   ConsumerOffsetParts &
+  ConsumerRelayParts &
   EndTransactionParts &
+  GroupProgressParts &
   PullMessageParts &
   QueryMessageParts &
+  QueueEntriesParts &
   ReadByKeyParts &
   RecallMessageParts &
+  ReplyMessageParts &
+  ResetOffsetParts &
+  RuntimeInfoParts &
   SendBackParts &
   SendMessageParts &
   StatisticsParts;
@@ -57,19 +78,26 @@ export function brokerRows(parts: BrokerParts): ProcessorRow[] {
     ...sendMessageRows(parts),
     ...sendBackRows(parts),
     ...recallMessageRows(parts),
+    ...replyMessageRows(parts),
     ...endTransactionRows(parts),
     ...conditionalAppendRows(parts),
     ...pullMessageRows(parts),
     ...queryMessageRows(parts),
     ...readByKeyRows(parts),
     ...consumerOffsetRows(parts),
+    ...resetOffsetRows(parts),
+    ...consumerRelayRows(parts),
     ...clientHeartbeatRows(parts),
     ...queueLockRows(parts),
     ...assignmentRows(parts),
     ...adminTopicRows(parts),
     ...adminStoreRows(parts),
     ...adminGroupRows(parts),
+    ...groupProgressRows(parts),
+    ...queueEntriesRows(parts),
     ...statisticsRows(parts),
+    ...runtimeInfoRows(parts),
+    ...brokerConfigurationRows(parts),
   ];
 }
 
@@ -80,6 +108,7 @@ export function brokerLanes(config: BrokerConfig): Record<string, { maxInFlight:
     send: lane(config.sendThreadPoolQueueCapacity),
     pull: lane(config.pullThreadPoolQueueCapacity),
     litePull: lane(config.litePullThreadPoolQueueCapacity),
+    reply: lane(config.replyThreadPoolQueueCapacity),
     query: lane(config.queryThreadPoolQueueCapacity),
     client: lane(config.clientManagerThreadPoolQueueCapacity),
     consumer: lane(config.consumerManagerThreadPoolQueueCapacity),

@@ -1,4 +1,7 @@
-/** What the admin commands share: a session with the name servers that are asked for, options as values, and columns. */
+/**
+ * What the admin commands share: a session with the name servers that are asked for, options as values, and columns.
+ */
+import { FoldlogError } from '../../base/errors.js';
 import { Admin } from '../../client/admin.js';
 import { Session } from '../../client/session.js';
 import type { CommandCall } from '../command.js';
@@ -6,6 +9,9 @@ import { EXIT, usageError } from '../errorLine.js';
 
 /** Namespace of the KV configuration that holds `brokerName:queueCount;...` per ordered topic. */
 export const ORDER_TOPIC_NAMESPACE = 'ORDER_TOPIC_CONFIG';
+
+/** The consumer group of tools. */
+export const TOOLS_GROUP = 'TOOLS_CONSUMER';
 
 /** Runs the body with a session to the name servers of `-n` or NAMESRV_ADDR. */
 export async function withAdmin(
@@ -42,6 +48,54 @@ export function wholeOption(call: CommandCall, name: string, standard: number, m
   }
   return number;
 }
+
+/** A switch that is written out: `true` or `false`. */
+export function flagOption(call: CommandCall, name: string, standard: boolean): boolean {
+  const value = textOption(call, name);
+  if (value === undefined) return standard;
+  if (value !== 'true' && value !== 'false') throw usageError(`--${name} ${value}: must be true or false`);
+  return value === 'true';
+}
+
+/** A point in time: milliseconds, `now`, or `yyyy-MM-dd#HH:mm:ss:SSS` in local time. */
+export function timeOption(call: CommandCall, name: string): number | undefined {
+  const value = textOption(call, name);
+  if (value === undefined) return undefined;
+  if (value === 'now' || value === 'currentTimeMillis') return call.terminal.clock.now();
+  if (/^\d+$/.test(value)) return Number(value);
+  const parts = /^(\d{4})-(\d\d)-(\d\d)#(\d\d):(\d\d):(\d\d):(\d{3})$/.exec(value)?.slice(1).map(Number);
+  const [year = 0, month = 1, day, hour, minute, second, milli] = parts ?? [];
+  const time = parts ? new Date(year, month - 1, day, hour, minute, second, milli).getTime() : Number.NaN;
+  if (Number.isNaN(time)) throw usageError(`--${name} ${value}: must be now, milliseconds or yyyy-MM-dd#HH:mm:ss:SSS`);
+  return time;
+}
+
+/** The route of a topic; an error when no name server has one. */
+export async function routeOrRefuse(admin: Admin, topic: string): Promise<TopicRoute> {
+  const route = await admin.topicRoute(topic);
+  if (route) return route;
+  throw new FoldlogError('TOPIC_NOT_FOUND', `no name server knows a route for topic ${topic}`, { topic });
+}
+
+/** Masters of all clusters, or of one, in the order of their names. */
+export async function allMasters(admin: Admin, clusterName?: string): Promise<Master[]> {
+  const { brokerAddrTable } = await admin.clusterInfo();
+  return [...brokerAddrTable.values()]
+    .filter(({ cluster }) => clusterName === undefined || cluster === clusterName)
+    .flatMap(({ cluster, brokerName, brokerAddrs }) => {
+      const address = brokerAddrs.get(0);
+      return address === undefined ? [] : [{ cluster, brokerName, address }];
+    })
+    .sort((left, right) => (left.brokerName < right.brokerName ? -1 : 1));
+}
+
+export interface Master {
+  cluster: string;
+  brokerName: string;
+  address: string;
+}
+
+type TopicRoute = NonNullable<Awaited<ReturnType<Admin['topicRoute']>>>;
 
 /** Addresses of the masters: one broker, or all of a cluster. */
 export async function masterAddresses(admin: Admin, call: CommandCall): Promise<string[]> {

@@ -1,6 +1,11 @@
-/** `mqadmin consumerProgress -g`: per queue, how far the group is behind. Upstream: `ConsumerProgressSubCommand`. */
+/**
+ * `mqadmin consumerProgress`: how far a group is behind, per queue, or all groups, a line each. Upstream:
+ * `ConsumerProgressSubCommand`.
+ */
+
+import { versionName } from '../../client/versionName.js';
 import type { CommandCall } from '../command.js';
-import { columns, localTime, requiredText, textOption, withAdmin } from './adminCall.js';
+import { allMasters, columns, localTime, textOption, withAdmin } from './adminCall.js';
 
 const WIDTHS = [64, 32, 4, 20, 20, 20, 20, 24];
 const TITLES = [
@@ -15,7 +20,8 @@ const TITLES = [
 ];
 
 export function run(call: CommandCall): Promise<number> {
-  const group = requiredText(call, 'groupName');
+  const group = textOption(call, 'groupName');
+  if (group === undefined) return allGroups(call);
   const topic = textOption(call, 'topicName');
   const clusterName = textOption(call, 'clusterName');
   return withAdmin(call, async (admin) => {
@@ -38,6 +44,35 @@ export function run(call: CommandCall): Promise<number> {
     call.terminal.out(`Consume TPS: ${consumeTps.toFixed(2)}`);
     call.terminal.out(`Consume Diff Total: ${diffTotal}`);
     call.terminal.out(`Consume Inflight Total: ${inflightTotal}`);
+  });
+}
+
+const GROUP_WIDTHS = [64, 6, 24, 5, 14, 7, 12];
+const GROUP_TITLES = ['#Group', '#Count', '#Version', '#Type', '#Model', '#TPS', '#Diff Total'];
+const RETRY_PREFIX = '%RETRY%';
+
+/** A group is what has a retry topic. */
+function allGroups(call: CommandCall): Promise<number> {
+  const clusterName = textOption(call, 'clusterName');
+  const target = clusterName === undefined ? {} : { clusterName };
+  return withAdmin(call, async (admin, session) => {
+    call.terminal.out(columns(GROUP_WIDTHS, GROUP_TITLES));
+    const masters = await allMasters(admin, clusterName);
+    for (const topic of await admin.topics(target)) {
+      if (!topic.startsWith(RETRY_PREFIX)) continue;
+      const group = topic.slice(RETRY_PREFIX.length);
+      const { offsetTable, consumeTps } = await admin.consumeStats(group, undefined, target);
+      const diffTotal = offsetTable.reduce((sum, [, each]) => sum + each.brokerOffset - each.consumerOffset, 0);
+      const online = (
+        await Promise.all(masters.map(({ address }) => session.inspectionCalls.consumerConnections(address, group)))
+      ).find((each) => each !== undefined);
+      const count = online?.connections.length ?? 0;
+      // The lowest version tells what the whole group can do.
+      const version = online ? versionName(Math.min(...online.connections.map((each) => each.version))) : 'OFFLINE';
+      const type = online ? (online.consumeType === 'CONSUME_PASSIVELY' ? 'PUSH' : 'PULL') : '';
+      const cells = [group, count, version, type, online?.messageModel ?? '', consumeTps.toFixed(2), diffTotal];
+      call.terminal.out(columns(GROUP_WIDTHS, cells));
+    }
   });
 }
 

@@ -1,8 +1,7 @@
 /** `mqadmin topicRoute`: the route as JSON (broker ids unquoted, as RocketMQ prints them) or as a table. */
-import { FoldlogError } from '../../base/errors.js';
 import type { Admin } from '../../client/admin.js';
 import type { CommandCall } from '../command.js';
-import { columns, requiredText, withAdmin } from './adminCall.js';
+import { columns, requiredText, routeOrRefuse, withAdmin } from './adminCall.js';
 
 type TopicRouteData = NonNullable<Awaited<ReturnType<Admin['topicRoute']>>>;
 
@@ -11,8 +10,7 @@ const WIDTHS = [45, 32, 50, 10, 11, 5];
 export function run(call: CommandCall): Promise<number> {
   const topic = requiredText(call, 'topic');
   return withAdmin(call, async (admin) => {
-    const route = await admin.topicRoute(topic);
-    if (!route) throw new FoldlogError('TOPIC_NOT_FOUND', `no name server knows a route for topic ${topic}`, { topic });
+    const route = await routeOrRefuse(admin, topic);
     if (call.options['list'] === true) for (const line of tableOf(route)) call.terminal.out(line);
     else call.terminal.out(jsonOf(route));
   });

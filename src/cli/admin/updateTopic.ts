@@ -1,6 +1,5 @@
 /** `mqadmin updateTopic`. Upstream: `UpdateTopicSubCommand`. */
 import type { CommandCall } from '../command.js';
-import { usageError } from '../errorLine.js';
 import {
   masterAddresses,
   ORDER_TOPIC_NAMESPACE,
@@ -9,6 +8,8 @@ import {
   wholeOption,
   withAdmin,
 } from './adminCall.js';
+import { attributesOf } from './attributes.js';
+import { topicConfigText } from './topicConfigText.js';
 
 export function run(call: CommandCall): Promise<number> {
   const topic = requiredText(call, 'topic');
@@ -34,27 +35,6 @@ export function run(call: CommandCall): Promise<number> {
       await admin.putKvConfig(ORDER_TOPIC_NAMESPACE, topic, value);
       call.terminal.out(`set broker orderConf. isOrder=true, orderConf=[${value}]`);
     }
-    const { readQueueNums, writeQueueNums, perm, order, attributes } = config;
-    call.terminal.out(
-      `TopicConfig [topicName=${topic}, readQueueNums=${readQueueNums}, writeQueueNums=${writeQueueNums}, perm=${permText(perm)}, topicFilterType=SINGLE_TAG, topicSysFlag=0, order=${order}, attributes=${JSON.stringify(attributes)}]`,
-    );
+    call.terminal.out(topicConfigText(topic, config));
   });
-}
-
-/** `RW-` for 6, as RocketMQ prints it. */
-function permText(perm: number): string {
-  return `${perm & 4 ? 'R' : '-'}${perm & 2 ? 'W' : '-'}${perm & 1 ? 'X' : '-'}`;
-}
-
-/** `+key=value,+key=value` */
-function attributesOf(text: string): Record<string, string> {
-  const attributes: Record<string, string> = {};
-  for (const part of text.split(',').filter((one) => one.trim() !== '')) {
-    const [, key, value] = /^\+([^=\s]+)=(.*)$/.exec(part.trim()) ?? [];
-    if (key === undefined || value === undefined) {
-      throw usageError(`--attributes ${text}: must be +key=value, separated by commas`);
-    }
-    attributes[key] = value;
-  }
-  return attributes;
 }

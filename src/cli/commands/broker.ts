@@ -28,7 +28,13 @@ export async function run(call: CommandCall): Promise<number> {
     home,
     roles: ['broker'],
     async start() {
-      const broker = await startBroker({ config, store: home, namesrvAddr, logger });
+      const broker = await startBroker({
+        config,
+        ...(file !== undefined && { configFile: file }),
+        store: home,
+        namesrvAddr,
+        logger,
+      });
       const address = `${broker.address.host}:${broker.address.port}`;
       return [{ role: 'broker', address, stop: () => broker.stop() }];
     },

@@ -30,6 +30,7 @@ export async function run(call: CommandCall): Promise<number> {
         store: home,
         listen: true,
         config,
+        ...(file !== undefined && { configFile: file }),
         ...(namesrvPort !== undefined && { namesrvPort }),
         logger,
       });

@@ -62,3 +62,52 @@ export const getConsumerConnectionListHeader = defineHeader({ consumerGroup: fie
 
 /** GET_PRODUCER_CONNECTION_LIST 204. */
 export const getProducerConnectionListHeader = defineHeader({ producerGroup: field.string });
+
+/** UPDATE_AND_GET_GROUP_FORBIDDEN 353. Without `readable` nothing is changed. */
+export const updateAndGetGroupForbiddenHeader = defineHeader({
+  group: field.string,
+  topic: field.string,
+  readable: optional.boolean,
+});
+
+/** QUERY_TOPIC_CONSUME_BY_WHO 300. */
+export const queryTopicConsumeByWhoHeader = defineHeader({ topic: field.string });
+
+/** QUERY_CONSUME_TIME_SPAN 303. */
+export const queryConsumeTimeSpanHeader = defineHeader({ topic: field.string, group: field.string });
+
+/** QUERY_CORRECTION_OFFSET 308. `filterGroups`: groups that do not count, joined by commas. */
+export const queryCorrectionOffsetHeader = defineHeader({
+  topic: field.string,
+  compareGroup: field.string,
+  filterGroups: optional.string,
+});
+
+/** CLONE_GROUP_OFFSET 314. Without `topic`, all topics of the source group. */
+export const cloneGroupOffsetHeader = defineHeader({
+  srcGroup: field.string,
+  destGroup: field.string,
+  topic: optional.string,
+  offline: optional.boolean,
+});
+
+/** VIEW_BROKER_STATS_DATA 315. */
+export const viewBrokerStatsDataHeader = defineHeader({ statsName: field.string, statsKey: field.string });
+
+/** GET_BROKER_CONSUME_STATS 317. */
+export const getBrokerConsumeStatsHeader = defineHeader({ isOrder: optional.boolean });
+
+/** QUERY_CONSUME_QUEUE 321. */
+export const queryConsumeQueueHeader = defineHeader({
+  topic: field.string,
+  queueId: field.int,
+  index: field.long,
+  count: field.int,
+  consumerGroup: optional.string,
+});
+
+/** QUERY_TOPICS_BY_CONSUMER 343. */
+export const queryTopicsByConsumerHeader = defineHeader({ group: field.string });
+
+/** QUERY_SUBSCRIPTION_BY_CONSUMER 345. */
+export const querySubscriptionByConsumerHeader = defineHeader({ group: field.string, topic: field.string });

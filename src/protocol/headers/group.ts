@@ -68,4 +68,13 @@ export const consumeMessageDirectlyHeader = defineHeader({
   msgId: optional.string,
   brokerName: optional.string,
   topic: optional.string,
+  topicSysFlag: optional.int,
+  groupSysFlag: optional.int,
+});
+
+/** INVOKE_BROKER_TO_GET_CONSUMER_STATUS 223. Without `clientAddr`, which is a client id, all members are asked. */
+export const invokeBrokerToGetConsumerStatusHeader = defineHeader({
+  topic: field.string,
+  group: field.string,
+  clientAddr: optional.string,
 });

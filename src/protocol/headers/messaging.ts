@@ -128,6 +128,26 @@ export const sendMessageResponseHeader = defineHeader({
 });
 export type SendMessageResponseHeader = HeaderOf<typeof sendMessageResponseHeader.fields>;
 
+/** PUSH_REPLY_MESSAGE_TO_CLIENT 326, broker to requester: the reply as it was sent, its body in the frame's. */
+export const replyMessageHeader = defineHeader({
+  producerGroup: field.string,
+  topic: field.string,
+  defaultTopic: field.string,
+  defaultTopicQueueNums: field.int,
+  queueId: field.int,
+  sysFlag: field.int,
+  bornTimestamp: field.long,
+  flag: field.int,
+  properties: optional.string,
+  reconsumeTimes: optional.int,
+  unitMode: optional.boolean,
+  /** `ip:port`, at times with a name or slash in front. */
+  bornHost: field.string,
+  storeHost: field.string,
+  storeTimestamp: field.long,
+});
+export type ReplyMessageHeader = HeaderOf<typeof replyMessageHeader.fields>;
+
 /** RECALL_MESSAGE: the handle is the one that the send was answered with. */
 export const recallMessageHeader = defineHeader({
   producerGroup: optional.string,

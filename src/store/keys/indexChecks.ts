@@ -12,12 +12,13 @@
  *
  * 0 stands for a page or block that was never written: it must be zero. A CRC that happens to be 0 is kept as 1. The
  * check of the last block covers the entries that are written. Slot checks count once the slots were written, as those
- * are: when the file is full, or at the stop.
+ * are: when the file is full, or at the stop. Those that were read stay in the block cache, and follow what is written.
  */
 import { crc32 } from 'node:zlib';
 import type { Files } from '../../base/files.js';
 import { nameOf, parentOf } from '../../base/files.js';
 import type { FileHandles } from '../log/fileHandles.js';
+import { BLOCK_BYTES_MAX, type BlockCache } from './blockCache.js';
 
 const HEAD_BYTES = 24;
 const HEADER_CHECK_AT = 16;
@@ -47,6 +48,8 @@ export class IndexChecks {
   readonly #slots: number;
   readonly #entries: number;
   readonly #pages: number;
+  readonly #cache: BlockCache;
+  #cacheKeys: number;
 
   constructor(parts: {
     path: string;
@@ -55,6 +58,7 @@ export class IndexChecks {
     slots: number;
     entries: number;
     pages: number;
+    cache: BlockCache;
   }) {
     this.path = parts.path;
     this.#files = parts.files;
@@ -62,6 +66,8 @@ export class IndexChecks {
     this.#slots = parts.slots;
     this.#entries = parts.entries;
     this.#pages = parts.pages;
+    this.#cache = parts.cache;
+    this.#cacheKeys = parts.cache.reserveKeys();
   }
 
   /** Begins anew, without any check. Throws system errors. */
@@ -69,6 +75,7 @@ export class IndexChecks {
     this.#handles.close(this.path);
     this.#files.makeDirectory(parentOf(this.path));
     this.#files.open(this.path, 'w+').close();
+    this.#cacheKeys = this.#cache.reserveKeys();
   }
 
   /** Do the checks belong to a file of these sizes? With `header`, to one with this header. */
@@ -85,7 +92,7 @@ export class IndexChecks {
   }
 
   writeHead(header: Buffer): void {
-    this.#handles.use(this.path).write(this.#head(crc32(header)), 0, HEAD_BYTES, 0);
+    this.#write(0, this.#head(crc32(header)));
   }
 
   /** 0 when the page was never written. */
@@ -98,12 +105,12 @@ export class IndexChecks {
   }
 
   writeSlotCheck(page: number, check: number): void {
-    this.#write(HEAD_BYTES + page * CHECK_BYTES, [check]);
+    this.#write(HEAD_BYTES + page * CHECK_BYTES, encoded([check]));
   }
 
   /** Of consecutive blocks. */
   writeEntryChecks(firstBlock: number, checks: readonly number[]): void {
-    this.#write(HEAD_BYTES + (this.#pages + firstBlock) * CHECK_BYTES, checks);
+    this.#write(HEAD_BYTES + (this.#pages + firstBlock) * CHECK_BYTES, encoded(checks));
   }
 
   sync(): Promise<void> {
@@ -130,15 +137,38 @@ export class IndexChecks {
     return head;
   }
 
+  /** Checks never span two pages of the cache: all lie at multiples of four. */
   #read(position: number): number {
-    const bytes = Buffer.alloc(CHECK_BYTES);
-    this.#handles.use(this.path).read(bytes, 0, CHECK_BYTES, position);
-    return bytes.readUInt32BE(0);
+    const page = Math.floor(position / BLOCK_BYTES_MAX);
+    const cached = this.#cache.get(this.#cacheKeys + page);
+    if (cached) return cached.readUInt32BE(position % BLOCK_BYTES_MAX);
+    // Zeros stand for what was never written.
+    const bytes = Buffer.alloc(BLOCK_BYTES_MAX);
+    this.#handles.use(this.path).read(bytes, 0, BLOCK_BYTES_MAX, page * BLOCK_BYTES_MAX);
+    this.#cache.put(this.#cacheKeys + page, bytes);
+    return bytes.readUInt32BE(position % BLOCK_BYTES_MAX);
   }
 
-  #write(position: number, checks: readonly number[]): void {
-    const bytes = Buffer.alloc(checks.length * CHECK_BYTES);
-    checks.forEach((check, at) => bytes.writeUInt32BE(check, at * CHECK_BYTES));
-    this.#handles.use(this.path).write(bytes, 0, bytes.length, position);
+  #write(position: number, bytes: Buffer): void {
+    try {
+      this.#handles.use(this.path).write(bytes, 0, bytes.length, position);
+    } catch (error) {
+      // Nobody knows what is on the disk now.
+      this.#cacheKeys = this.#cache.reserveKeys();
+      throw error;
+    }
+    for (let at = 0; at < bytes.length; ) {
+      const from = (position + at) % BLOCK_BYTES_MAX;
+      const count = Math.min(bytes.length - at, BLOCK_BYTES_MAX - from);
+      const cached = this.#cache.get(this.#cacheKeys + Math.floor((position + at) / BLOCK_BYTES_MAX));
+      if (cached) bytes.copy(cached, from, at, at + count);
+      at += count;
+    }
   }
+}
+
+function encoded(checks: readonly number[]): Buffer {
+  const bytes = Buffer.alloc(checks.length * CHECK_BYTES);
+  checks.forEach((check, at) => bytes.writeUInt32BE(check, at * CHECK_BYTES));
+  return bytes;
 }

@@ -15,7 +15,7 @@ import type { KeyIndex } from './keyIndex.js';
 
 /** Records of other keys that a walk may meet before its findings are kept. */
 const KEPT_AFTER_RECORDS = 32;
-/** Hashes and keys that are kept; past either everything is forgotten and learnt anew. */
+/** Hashes and keys that are kept; past either the hashes learnt first are forgotten, and learnt anew when asked for. */
 const HISTORIES_MAX = 1_000;
 const KEYS_MAX = 200_000;
 
@@ -211,7 +211,11 @@ export class KeyHistory {
   }
 
   #makeRoom(): void {
-    if (this.#histories.size >= HISTORIES_MAX || this.#keyCount >= KEYS_MAX) this.forgetAll();
+    for (const [hash, { facts }] of this.#histories) {
+      if (this.#histories.size < HISTORIES_MAX && this.#keyCount < KEYS_MAX) return;
+      this.#histories.delete(hash);
+      this.#keyCount -= facts.size;
+    }
   }
 }
 

@@ -9,8 +9,7 @@ import type { Flush } from '../log/flush.js';
 import { type RecordKeys, recordKeys } from '../log/recordView.js';
 import { isRemovedRecord } from '../log/removedRecord.js';
 import type { ReadByKeysRequest, ReadByKeysResult, TopicKey } from '../storeTypes.js';
-import type { IndexEntry, IndexFile } from './indexFile.js';
-import { FIRST_ENTRY } from './indexFile.js';
+import type { IndexFile } from './indexFile.js';
 import type { IndexHash } from './indexHash.js';
 import type { KeyIndex } from './keyIndex.js';
 import type { StreamIndex } from './streamIndex.js';
@@ -151,17 +150,13 @@ export class KeyReader {
     end: TimestampMillis,
     offsets: CommitLogOffset[],
   ): void {
-    if (file.header.indexCount <= FIRST_ENTRY) return;
-    const entry: IndexEntry = { keyHash: 0, commitLogOffset: 0, timeDiffSeconds: 0, previous: 0 };
-    for (let number = file.slotHead(hash); number > 0 && offsets.length < countMax; ) {
-      file.readEntry(number, entry);
-      if (entry.timeDiffSeconds < 0) return;
-      const time = file.header.beginTimestamp + entry.timeDiffSeconds * 1000;
-      const isVisible = entry.commitLogOffset < this.#flush.visibleEnd;
-      if (entry.keyHash === hash && time >= begin && time <= end && isVisible) offsets.push(entry.commitLogOffset);
-      if (entry.previous <= 0 || entry.previous >= number || time < begin) return;
-      number = entry.previous;
-    }
+    if (offsets.length >= countMax) return;
+    this.#keyIndex.visitIn(file, hash, 0, ({ commitLogOffset, timeDiffSeconds }) => {
+      if (timeDiffSeconds < 0) return true;
+      const time = file.header.beginTimestamp + timeDiffSeconds * 1000;
+      if (time >= begin && time <= end && commitLogOffset < this.#flush.visibleEnd) offsets.push(commitLogOffset);
+      return time < begin || offsets.length >= countMax;
+    });
   }
 }
 

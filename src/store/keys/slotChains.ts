@@ -7,7 +7,8 @@
  * added: whoever removes some calls {@link SlotChains.forgetAll}. What is kept is bounded; a longer chain is walked.
  */
 import type { CommitLogOffset } from '../../base/flavours.js';
-import type { IndexEntry, IndexFile } from './indexFile.js';
+import type { IndexFile } from './indexFile.js';
+import type { IndexEntry } from './indexFormat.js';
 
 /** Foreign entries that a walk passes before the chain is kept, or one that is kept is brought up to date. */
 const FOREIGN_MAX = 256;

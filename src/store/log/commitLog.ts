@@ -15,8 +15,9 @@ import type { Segment } from './segment.js';
 import type { SegmentList } from './segmentList.js';
 import type { TailCache } from './tailCache.js';
 
-/** What one read of an unknown size takes: most records fit, and one system call costs the same for it. */
+/** What one read of an unknown size takes: most records fit. In order, several do; elsewhere the next one is far off. */
 const READ_BYTES = 8192;
+const LONE_READ_BYTES = 2048;
 /** Zeros are written this much at a time, and kept this far ahead of the end. */
 const FILL_STEP_BYTES = 256 * 1024;
 const FILL_AHEAD_BYTES = 512 * 1024;
@@ -187,7 +188,7 @@ export class CommitLog {
     const target = Math.min(segment.end, this.#appendedEnd + FILL_AHEAD_BYTES);
     if (from >= target) return true;
     const length = Math.min(FILL_STEP_BYTES, segment.end - from);
-    this.#zeros ??= Buffer.alloc(FILL_STEP_BYTES);
+    this.#zeros ??= Buffer.alloc(Math.min(FILL_STEP_BYTES, segment.sizeBytes));
     segment.write(this.#zeros, 0, length, from);
     this.#dirty.add(segment);
     this.#filledEnd = from + length;
@@ -242,11 +243,16 @@ export class CommitLog {
   /** Bytes below the written end never change, so the last block read stays true. */
   #readBlock(position: CommitLogOffset): void {
     const block = this.#block;
+    const isInOrder = position >= block.start && position <= block.start + block.length + READ_BYTES;
     block.length = 0;
     const segment = this.#segments.find(position);
     if (!segment) return;
     block.start = position;
-    const length = Math.min(READ_BYTES, segment.end - position, this.#writtenEnd - position);
+    const length = Math.min(
+      isInOrder ? READ_BYTES : LONE_READ_BYTES,
+      segment.end - position,
+      this.#writtenEnd - position,
+    );
     block.length = segment.read(block.bytes, 0, length, position);
   }
 

@@ -169,7 +169,6 @@ export class Flush {
       this.#fillAhead();
     }
     if (writability.failure) this.#rejectAll(writability.failure);
-    if (writability.failure) this.#rejectAll(writability.failure);
     // In the same synchronous step as the last look at what waits: nobody is left behind.
     this.#isSyncing = false;
   }

@@ -6,7 +6,7 @@ import type { Files } from '../../base/files.js';
 import { joinPath } from '../../base/files.js';
 import type { CommitLogOffset, QueueOffset } from '../../base/flavours.js';
 import type { FileHandles } from '../log/fileHandles.js';
-import { BLANK_ENTRY_SIZE, decodeEntry, QUEUE_ENTRY_BYTES, type QueueEntry } from '../queues/consumeQueue.js';
+import { BLANK_ENTRY_SIZE, decodeEntry, QUEUE_ENTRY_BYTES, type QueueEntry } from '../queues/queueEntry.js';
 
 const BLOCK_BYTES = 200 * QUEUE_ENTRY_BYTES;
 

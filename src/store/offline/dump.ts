@@ -10,7 +10,7 @@ import { diskFiles, joinPath } from '../../base/files.js';
 import type { CommitLogOffset, QueueOffset, TimestampMillis } from '../../base/flavours.js';
 import type { StoredMessage } from '../../protocol/message.js';
 import { decodeRecord, recordShapeAt } from '../../protocol/messageRecord.js';
-import type { IndexEntry, IndexHeader } from '../keys/indexFile.js';
+import type { IndexEntry, IndexHeader } from '../keys/indexFormat.js';
 import {
   decodeIndexEntry,
   decodeIndexHeader,
@@ -18,9 +18,9 @@ import {
   INDEX_ENTRY_BYTES,
   INDEX_HEADER_BYTES,
   INDEX_SLOT_BYTES,
-} from '../keys/indexFile.js';
+} from '../keys/indexFormat.js';
 import { FileHandles } from '../log/fileHandles.js';
-import { decodeEntry, QUEUE_ENTRY_BYTES } from '../queues/consumeQueue.js';
+import { decodeEntry, QUEUE_ENTRY_BYTES } from '../queues/queueEntry.js';
 import type { Checkpoint } from '../recovery/checkpoint.js';
 import { readCheckpoint } from '../recovery/checkpoint.js';
 

@@ -95,8 +95,8 @@ export class LogView {
   tail(): LogTail | undefined {
     const { position } = this.end;
     let last = position;
-    const piece = Buffer.allocUnsafe(PIECE_BYTES);
-    const zeros = Buffer.alloc(PIECE_BYTES);
+    const piece = Buffer.allocUnsafe(Math.min(PIECE_BYTES, this.segments.segmentBytes));
+    const zeros = Buffer.alloc(piece.length);
     for (const segment of this.segments.all) {
       // The rest of a segment that a blank record ends is undefined: only its own eight bytes are not zero here.
       for (let at = Math.max(position, segment.start); at < segment.end; at += piece.length) {

@@ -12,7 +12,7 @@ import { type StoredMessage, SYS_FLAG } from '../../protocol/message.js';
 import { EVENT_PROPERTY, type MessageProperties } from '../../protocol/messageProperties.js';
 import { BLANK_MIN_BYTES } from '../../protocol/messageRecord.js';
 import { LMQ_PREFIX } from '../../protocol/names.js';
-import type { IndexEntry } from '../keys/indexFile.js';
+import type { IndexEntry } from '../keys/indexFormat.js';
 import {
   decodeIndexEntry,
   decodeIndexHeader,
@@ -20,13 +20,13 @@ import {
   INDEX_ENTRY_BYTES,
   INDEX_HEADER_BYTES,
   INDEX_SLOT_BYTES,
-} from '../keys/indexFile.js';
+} from '../keys/indexFormat.js';
 import { IndexHash } from '../keys/indexHash.js';
 import { FileHandles } from '../log/fileHandles.js';
 import { removedRecordMin } from '../log/removedRecord.js';
 import type { Segment } from '../log/segment.js';
-import { BLANK_ENTRY_SIZE, decodeEntry, QUEUE_ENTRY_BYTES } from '../queues/consumeQueue.js';
 import { isQueued } from '../queues/dispatch.js';
+import { BLANK_ENTRY_SIZE, decodeEntry, QUEUE_ENTRY_BYTES } from '../queues/queueEntry.js';
 import { type Hole, Places } from './damageWalk.js';
 import type { LossBook } from './lossBook.js';
 

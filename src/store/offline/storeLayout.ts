@@ -7,8 +7,8 @@ import { readInt64 } from '../../base/bytes.js';
 import type { Files } from '../../base/files.js';
 import { joinPath } from '../../base/files.js';
 import { parseLooseJson } from '../../protocol/looseJson.js';
-import { decodeIndexHeader, INDEX_HEADER_BYTES, indexFileBytes } from '../keys/indexFile.js';
-import { QUEUE_ENTRY_BYTES } from '../queues/consumeQueue.js';
+import { decodeIndexHeader, INDEX_HEADER_BYTES, indexFileBytes } from '../keys/indexFormat.js';
+import { QUEUE_ENTRY_BYTES } from '../queues/queueEntry.js';
 import { CHECKPOINT_BYTES, readAbort } from '../recovery/checkpoint.js';
 import { MARKS_DIRECTORY, Marks, readSyncedMark } from '../recovery/marks.js';
 

@@ -10,7 +10,7 @@ import type { CommitLogOffset, QueueOffset, StreamVersion } from '../../base/fla
 import type { StoredMessage } from '../../protocol/message.js';
 import { EVENT_PROPERTY, keysOf } from '../../protocol/messageProperties.js';
 import { isRemovedMessage } from '../../protocol/removedMessage.js';
-import { INDEX_ENTRY_BYTES, INDEX_HEADER_BYTES, INDEX_SLOT_BYTES } from '../keys/indexFile.js';
+import { INDEX_ENTRY_BYTES, INDEX_HEADER_BYTES, INDEX_SLOT_BYTES } from '../keys/indexFormat.js';
 import { IndexHash } from '../keys/indexHash.js';
 import { DEFAULT_DELAY_LEVELS } from '../queues/dispatch.js';
 import { hasAbort } from '../recovery/checkpoint.js';

@@ -17,7 +17,7 @@ import { readInt64Loose, writeInt64 } from '../../base/bytes.js';
 import type { CommitLogOffset, QueueOffset, TimestampMillis } from '../../base/flavours.js';
 import type { SegmentList } from '../log/segmentList.js';
 import type { QueueRange } from '../storeTypes.js';
-import { decodeEntry, type QueueEntry } from './consumeQueue.js';
+import { decodeEntry, type QueueEntry } from './queueEntry.js';
 
 export const BATCH_ENTRY_BYTES = 46;
 const STORE_TIMESTAMP_AT = 20;

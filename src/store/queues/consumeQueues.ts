@@ -10,16 +10,15 @@ import type { CommitLogOffset, QueueOffset } from '../../base/flavours.js';
 import type { FileHandles } from '../log/fileHandles.js';
 import { listSegments, SegmentList } from '../log/segmentList.js';
 import type { Arrival } from '../storeTypes.js';
-import type { QueueEntry } from './consumeQueue.js';
-import { ConsumeQueue, QUEUE_ENTRY_BYTES } from './consumeQueue.js';
+import { ConsumeQueue } from './consumeQueue.js';
+import { QUEUE_ENTRY_BYTES, type QueueEntry } from './queueEntry.js';
 import { QueueExt } from './queueExt.js';
+import { StoredEntries } from './storedEntries.js';
 
 const SCRATCH_BYTES = 800 * QUEUE_ENTRY_BYTES;
 
 /** One record on its way to its consume queue. */
-export interface DispatchEntry extends Arrival {
-  sizeBytes: number;
-}
+export type DispatchEntry = Arrival;
 
 /** Of each topic the ids of its queues, each followed by its min and its max offset. */
 export type QueueBoundsList = [topic: string, idsAndBounds: number[]][];
@@ -223,7 +222,13 @@ export class ConsumeQueues {
   }
 
   #writeOne(queue: ConsumeQueue, release: boolean): void {
-    if (queue.write(release)) this.#newNames.add(queue.directory);
+    try {
+      if (queue.write(release)) this.#newNames.add(queue.directory);
+    } catch (error) {
+      // A file may have been made before the disk refused: the next write finds it there, and its name is still to be synced.
+      this.#newNames.add(queue.directory);
+      throw error;
+    }
     this.#unwritten.delete(queue);
     this.#unsynced.add(queue);
   }
@@ -253,7 +258,8 @@ export class ConsumeQueues {
       handles: this.#handles,
       directory: joinPath(this.#extDirectory, topic, String(queueId)),
     });
-    const queue = new ConsumeQueue({ topic, queueId, segments, ext, scratch: this.#scratch });
+    const stored = new StoredEntries({ segments, ext, scratch: this.#scratch });
+    const queue = new ConsumeQueue({ topic, queueId, stored });
     let queues = this.#topics.get(topic);
     if (!queues) {
       queues = new Map();

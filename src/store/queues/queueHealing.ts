@@ -17,11 +17,11 @@ import {
   recordStoreTimestamp,
   recordTopic,
 } from '../log/recordView.js';
-import type { ConsumeQueue, QueueEntry } from './consumeQueue.js';
-import { BLANK_ENTRY_SIZE } from './consumeQueue.js';
+import type { ConsumeQueue } from './consumeQueue.js';
 import type { ConsumeQueues } from './consumeQueues.js';
 import { entryTagsCode } from './dispatch.js';
 import { lightPlacesOf } from './multiDispatch.js';
+import { BLANK_ENTRY_SIZE, type QueueEntry } from './queueEntry.js';
 
 const SEARCH_BYTES = 16 * 1024 * 1024;
 /** Searches that wait for their next read, and entries whose record is known to be gone: the oldest are forgotten. */

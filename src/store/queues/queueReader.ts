@@ -17,9 +17,9 @@ import { isRemovedRecord } from '../log/removedRecord.js';
 import type { ReadFilter, ReadResult, ReadStatus } from '../storeTypes.js';
 import type { BatchQueues } from './batchQueues.js';
 import type { BatchReader } from './batchReader.js';
-import type { ConsumeQueue, QueueEntry } from './consumeQueue.js';
-import { BLANK_ENTRY_SIZE, isExtAddress } from './consumeQueue.js';
+import type { ConsumeQueue } from './consumeQueue.js';
 import type { ConsumeQueues } from './consumeQueues.js';
+import { BLANK_ENTRY_SIZE, isExtAddress, type QueueEntry } from './queueEntry.js';
 import type { QueueHealing } from './queueHealing.js';
 
 /** Entries that one read looks at, at least (upstream: maxFilterMessageSize 16000 / 20). */

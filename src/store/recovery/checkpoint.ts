@@ -10,8 +10,9 @@
  *     confirmPhyOffset      8   replication's; recovery leaves the start of the last good record here
  *     logicsPhysicalOffset  8   start of the newest record whose queue entry is synced
  *
- * A broker that opens the directory after a crash dispatches again from logicsPhysicalOffset on, and builds index files
- * anew that end after indexMsgTimestamp: so both are written only after what lies below them is synced.
+ * A broker that opens the directory after a crash dispatches again from logicsPhysicalOffset on (when it is 0: from the
+ * file that begins no later than logicsMsgTimestamp on), and builds index files anew that end after indexMsgTimestamp: so
+ * both are written only after what lies below them is synced.
  */
 import { readInt64, writeInt64 } from '../../base/bytes.js';
 import type { Files } from '../../base/files.js';
@@ -28,6 +29,13 @@ export interface Checkpoint {
   masterFlushedOffset: CommitLogOffset;
   confirmPhyOffset: CommitLogOffset;
   logicsPhysicalOffset: CommitLogOffset;
+}
+
+/** Of the header of an index file: what the records in it span. */
+interface IndexSpan {
+  beginTimestamp: TimestampMillis;
+  endTimestamp: TimestampMillis;
+  beginPhyOffset: CommitLogOffset;
 }
 
 const FIELDS = [
@@ -75,6 +83,21 @@ export class CheckpointFile {
     this.#directory = directory;
     this.#path = joinPath(directory, 'checkpoint');
     this.values = readCheckpoint(files, directory);
+  }
+
+  /**
+   * After a crash an Apache broker throws away the index files that end after indexMsgTimestamp and indexes only what it
+   * dispatches again, from logicsPhysicalOffset on (upstream: `IndexService#load`). While the store runs that lies no later
+   * than the first of these files begins, so that it finds older keys too; queue entries that are there it passes over.
+   * Returns whether anything changed.
+   */
+  keepIndexed(indexFiles: readonly { header: IndexSpan }[]): boolean {
+    const { values } = this;
+    const first = indexFiles.find(({ header }) => header.endTimestamp > values.indexMsgTimestamp)?.header;
+    if (!first || first.beginPhyOffset >= values.logicsPhysicalOffset) return false;
+    values.logicsPhysicalOffset = first.beginPhyOffset;
+    values.logicsMsgTimestamp = first.beginTimestamp;
+    return true;
   }
 
   write(): void {

@@ -199,8 +199,11 @@ export class LogRepair {
       if (lengthOfTail(later, later.start) === 0) this.#segments.removeFrom(later.start);
       else {
         this.#segments.moveFrom(later.start, (file) => this.#marks.fileOf(`cut-${name}-segment-${file}`));
+        this.#files.syncDirectory(this.#marks.path);
         movedCount += 1;
       }
+      // Each is gone for good before the one in front of it goes: a gap would be damage.
+      this.#segments.syncDirectory();
     }
     if (tailBytes > 0 || movedCount > 0) {
       this.#files.syncDirectory(this.#marks.path);
@@ -231,7 +234,8 @@ export class LogRepair {
   }
 
   #rewrite(from: CommitLogOffset, end: CommitLogOffset): void {
-    const piece = Buffer.allocUnsafe(PIECE_BYTES);
+    if (from >= end) return;
+    const piece = Buffer.allocUnsafe(Math.min(PIECE_BYTES, end - from));
     for (const segment of this.#segments.all) {
       const stop = Math.min(end, segment.end);
       for (let position = Math.max(from, segment.start); position < stop; position += piece.length) {

@@ -15,7 +15,7 @@ import type { IndexMark, KeyIndex } from '../keys/keyIndex.js';
 import type { SegmentList } from '../log/segmentList.js';
 import type { BatchQueues } from '../queues/batchQueues.js';
 import type { ConsumeQueues } from '../queues/consumeQueues.js';
-import { hasAbort, readAbort, writeAbort } from './checkpoint.js';
+import { CheckpointFile, hasAbort, readAbort, writeAbort } from './checkpoint.js';
 import { IndexCheck, IndexFilling, QueueRecovery } from './derivedRecovery.js';
 import type { FoundEnd } from './logRecovery.js';
 import {
@@ -178,8 +178,10 @@ class Recovery {
 
   /** From here on the store counts as running. */
   #beginRun(): void {
-    const { files, directory, marks, running, emptyFiles, shortFiles } = this.#parts;
+    const { files, directory, marks, running, keyIndex, emptyFiles, shortFiles } = this.#parts;
     marks.create();
+    const checkpoint = new CheckpointFile(files, directory);
+    if (checkpoint.keepIndexed(keyIndex.all)) checkpoint.write();
     // After a crash of ours both are there. They stay as they are: between two new ones a crash would look foreign.
     const before = marks.readRunning();
     const isSame = before?.token === running.token && before.sizes === running.sizes;
@@ -254,6 +256,10 @@ class Recovery {
     queueRecovery.begin(minOffset);
     batchQueues.beginRecovery(from);
     const indexFrom = mark && keyIndex.restore(mark) ? mark.position : undefined;
+    logger.debug(
+      { from, indexFrom, damagedQueues: queueRecovery.damaged.size },
+      'from where queues and index are derived',
+    );
     const filling = new IndexFilling({ keyIndex, hash });
     let check: IndexCheck | undefined;
     let isChained = true;
@@ -280,6 +286,7 @@ class Recovery {
       scanLog(segments.all, minOffset, { until: end, verifyCrc: false }, (message) => filling.meet(message));
     }
     keyIndex.dropFrom(end);
+    keyIndex.assertSound();
     queueRecovery.end();
     const batchEntries = batchQueues.endRecovery();
     if (batchEntries > 0) logger.warn({ entries: batchEntries }, 'entries of batch queues were made from the log');

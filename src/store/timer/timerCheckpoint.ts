@@ -27,6 +27,8 @@ import type { DataVersion } from '../../protocol/bodies.js';
 
 export const TIMER_CHECKPOINT_BYTES = 4096;
 const USED_BYTES = 56;
+/** Bytes of a checkpoint that upstream reads. */
+export const TIMER_CHECKPOINT_USED = USED_BYTES;
 const MARK = Buffer.from('foldlog1');
 const MARK_AT = USED_BYTES;
 const PRECISION_AT = MARK_AT + MARK.length;

@@ -34,6 +34,13 @@ export class TimerMetrics {
     return this.#timing.get(topic)?.count ?? 0;
   }
 
+  /** Messages that wait for all topics together. */
+  get total(): number {
+    let total = 0;
+    for (const { count } of this.#timing.values()) total += count;
+    return total;
+  }
+
   /** `change` messages more wait for the topic. */
   add(topic: string, change: number, now: TimestampMillis): void {
     const count = Math.max(0, this.countOf(topic) + change);

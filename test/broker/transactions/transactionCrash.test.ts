@@ -120,7 +120,12 @@ class Run {
       logger,
       versionStep: 500,
     });
-    const eventTopics = new EventTopics({ topics, store, autoCreateTopicEnable: true, isDelayedFor: () => false });
+    const eventTopics = new EventTopics({
+      topics,
+      store,
+      config: { autoCreateTopicEnable: true },
+      isDelayedFor: () => false,
+    });
     const intake = new MessageIntake({
       store,
       eventTopics,

@@ -277,7 +277,8 @@ describe('a transactional message', () => {
     expect([first, second, other].map(({ questions }) => questions.length)).toEqual([2, 2, 0]);
     await first.close();
     await round(clock);
-    expect([first, second, other].map(({ questions }) => questions.length)).toEqual([2, 6, 0]);
+    const counts = () => [first, second, other].map(({ questions }) => questions.length);
+    await expect.poll(counts, { timeout: 10_000 }).toEqual([2, 6, 0]);
   });
 
   it('with a delay waits its delay after the commit', async () => {

@@ -128,6 +128,50 @@ describe('the checkpoint', () => {
     expect(indexMsgTimestamp).toBe(0);
   });
 
+  /** The first index file that a broker of Apache RocketMQ throws away at an unclean start. */
+  const firstThrownAway = (directory: string) => {
+    const { indexMsgTimestamp } = dumpCheckpoint(directory);
+    const at = rawIndexes(directory, 101).findIndex(({ endTimestamp }) => endTimestamp > indexMsgTimestamp);
+    return { at, file: rawIndexes(directory, 101)[at]! };
+  };
+
+  it('while the store runs names no record behind the first index file that RocketMQ would build anew', async () => {
+    const directory = emptyDirectory();
+    const clock = new ManualClock();
+    const store = await open(directory, 'default', { ...OWN_SIZES, clock });
+    let looks = 0;
+    for (let n = 0; n < 100; n += 1) {
+      await stored(store, message({ properties: { KEYS: `k${n} l${n}` } }));
+      clock.advance(300);
+      await store.syncLog();
+      if (n % 10 !== 9) continue;
+      const crashed = killed(directory);
+      const { logicsPhysicalOffset, logicsMsgTimestamp } = dumpCheckpoint(crashed);
+      if (logicsPhysicalOffset === 0) continue;
+      const { at, file } = firstThrownAway(crashed);
+      expect(logicsPhysicalOffset).toBeLessThanOrEqual(file.beginPhyOffset);
+      const record = rawRecords(crashed).find(({ position }) => position === logicsPhysicalOffset);
+      expect(record?.storeTimestamp).toBe(logicsMsgTimestamp);
+      if (at > 0) looks += 1;
+    }
+    // Among them some with full index files, which RocketMQ keeps.
+    expect(looks).toBeGreaterThan(2);
+  });
+
+  it('is lowered to that record before the store takes the first message after a clean stop', async () => {
+    const { directory, store } = await ownStore();
+    await store.close();
+    const stopped = dumpCheckpoint(directory).logicsPhysicalOffset;
+    await open(directory, 'default', { ...OWN_SIZES, clock: new ManualClock() });
+    const crashed = killed(directory);
+    const { file } = firstThrownAway(crashed);
+    expect(file.beginPhyOffset).toBeLessThan(stopped);
+    expect(dumpCheckpoint(crashed)).toMatchObject({
+      logicsPhysicalOffset: file.beginPhyOffset,
+      logicsMsgTimestamp: file.beginTimestamp,
+    });
+  });
+
   it('keeps the fields that are RocketMQ alone knows', async () => {
     const directory = await ownCopyOf('small-recovered');
     expect(dumpCheckpoint(directory)).toMatchObject({

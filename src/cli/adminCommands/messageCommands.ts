@@ -1,0 +1,148 @@
+/** Commands of `mqadmin` for messages: find, print, send. Upstream: `MQAdminStartup`. */
+import type { CommandRow } from '../command.js';
+import { namesrv, times, topic } from './options.js';
+
+export const MESSAGE_COMMANDS: readonly CommandRow[] = [
+  {
+    name: 'queryMsgById',
+    summary: 'show a message by its offset id or its unique key',
+    options: [namesrv, topic, { flags: '-i, --msgId <id>', meaning: 'message id', required: true }],
+    load: () => import('../admin/queryMsgById.js'),
+  },
+  {
+    name: 'queryMsgByKey',
+    summary: 'find the messages that carry a key',
+    options: [
+      namesrv,
+      topic,
+      { flags: '-k, --msgKey <key>', meaning: 'key', required: true },
+      { flags: '-b, --beginTimestamp <millis>', meaning: 'stored at or after (default: 0)' },
+      { flags: '-e, --endTimestamp <millis>', meaning: 'stored at or before (default: no bound)' },
+      { flags: '-m, --maxNum <count>', meaning: 'at most (default: 64)' },
+    ],
+    load: () => import('../admin/queryMsgByKey.js'),
+  },
+  {
+    name: 'queryMsgByUniqueKey',
+    summary: 'show a message by its unique key',
+    options: [namesrv, topic, { flags: '-i, --msgId <key>', meaning: 'unique key', required: true }],
+    load: () => import('../admin/queryMsgByUniqueKey.js'),
+  },
+  {
+    name: 'queryMsgByOffset',
+    summary: 'show a message by its place in a queue',
+    options: [
+      namesrv,
+      topic,
+      { flags: '-b, --brokerName <name>', meaning: 'broker', required: true },
+      { flags: '-i, --queueId <queue>', meaning: 'queue', required: true },
+      { flags: '-o, --offset <offset>', meaning: 'queue offset', required: true },
+    ],
+    load: () => import('../admin/queryMsgByOffset.js'),
+  },
+  {
+    name: 'printMsg',
+    summary: 'print the messages of a topic',
+    options: [
+      namesrv,
+      topic,
+      { flags: '-s, --subExpression <tags>', meaning: 'tags, separated by || (default: all)' },
+      ...times,
+      { flags: '-d, --printBody <flag>', meaning: 'false: without bodies' },
+    ],
+    load: async () => ({ run: (await import('../admin/readQueues.js')).printTopic }),
+  },
+  {
+    name: 'printMsgByQueue',
+    summary: 'print or count the messages of a queue',
+    options: [
+      namesrv,
+      topic,
+      { flags: '-a, --brokerName <name>', meaning: 'broker', required: true },
+      { flags: '-i, --queueId <queue>', meaning: 'queue', required: true },
+      { flags: '-s, --subExpression <tags>', meaning: 'tags, separated by || (default: all)' },
+      ...times,
+      { flags: '-p, --print <flag>', meaning: 'true: print each message' },
+      { flags: '-d, --printBody <flag>', meaning: 'true: with bodies' },
+      { flags: '-f, --calculateByTag <flag>', meaning: 'true: count by tag' },
+    ],
+    load: async () => ({ run: (await import('../admin/readQueues.js')).printQueue }),
+  },
+  {
+    name: 'consumeMessage',
+    summary: 'print messages from a place on, without recording them as consumed',
+    options: [
+      namesrv,
+      topic,
+      { flags: '-b, --brokerName <name>', meaning: 'of this broker' },
+      { flags: '-i, --queueId <queue>', meaning: 'of this queue of the broker' },
+      { flags: '-o, --offset <offset>', meaning: 'from this offset of the queue on' },
+      { flags: '-g, --consumerGroup <group>', meaning: 'consumer group (default: TOOLS_CONSUMER)' },
+      { ...times[0], flags: '-s, --beginTimestamp <time>' },
+      times[1],
+      { flags: '-c, --messageNumber <count>', meaning: 'at most (default: 128)' },
+    ],
+    load: async () => ({ run: (await import('../admin/readQueues.js')).consume }),
+  },
+  {
+    name: 'queryCq',
+    summary: 'show entries of a consume queue',
+    options: [
+      namesrv,
+      topic,
+      { flags: '-q, --queue <queue>', meaning: 'queue', required: true },
+      { flags: '-i, --index <offset>', meaning: 'from this offset on', required: true },
+      { flags: '-c, --count <count>', meaning: 'at most (default: 10)' },
+      { flags: '-b, --broker <address>', meaning: 'of this broker' },
+      { flags: '-g, --consumer <group>', meaning: 'tell what this group takes' },
+    ],
+    load: () => import('../admin/queryCq.js'),
+  },
+  {
+    name: 'sendMessage',
+    summary: 'send a message',
+    options: [
+      namesrv,
+      topic,
+      { flags: '-p, --body <text>', meaning: 'body, UTF-8', required: true },
+      { flags: '-k, --key <keys>', meaning: 'keys, separated by blanks' },
+      { flags: '-c, --tags <tag>', meaning: 'tag' },
+      { flags: '-b, --broker <name>', meaning: 'to this broker' },
+      { flags: '-i, --qid <queue>', meaning: 'to this queue of the broker' },
+    ],
+    load: () => import('../admin/sendMessage.js'),
+  },
+  {
+    name: 'sendMsgStatus',
+    summary: 'send messages to a broker and show how long each takes',
+    options: [
+      namesrv,
+      { flags: '-b, --brokerName <name>', meaning: 'broker', required: true },
+      { flags: '-s, --messageSize <bytes>', meaning: 'size (default: 128)' },
+      { flags: '-c, --count <count>', meaning: 'messages (default: 50)' },
+    ],
+    load: async () => ({ run: (await import('../admin/roundTrips.js')).status }),
+  },
+  {
+    name: 'checkMsgSendRT',
+    summary: 'send messages to a topic and show how long they take',
+    options: [
+      namesrv,
+      topic,
+      { flags: '-a, --amount <count>', meaning: 'messages (default: 100)' },
+      { flags: '-s, --size <bytes>', meaning: 'size (default: 128)' },
+    ],
+    load: async () => ({ run: (await import('../admin/roundTrips.js')).ofTopic }),
+  },
+  {
+    name: 'clusterRT',
+    summary: 'send messages to each broker and show how long they take, once',
+    options: [
+      namesrv,
+      { flags: '-a, --amount <count>', meaning: 'messages to each (default: 100)' },
+      { flags: '-s, --size <bytes>', meaning: 'size (default: 128)' },
+      { flags: '-c, --cluster <cluster>', meaning: 'this cluster only' },
+    ],
+    load: async () => ({ run: (await import('../admin/roundTrips.js')).ofCluster }),
+  },
+];

@@ -16,7 +16,7 @@ import { JsonReader, readWhole } from '../../protocol/jsonReader.js';
 import { writeFastJson } from '../../protocol/looseJson.js';
 import type { StoredMessage } from '../../protocol/message.js';
 import { PROPERTY } from '../../protocol/messageProperties.js';
-import { decodeRecord, packHost } from '../../protocol/messageRecord.js';
+import { decodeRecord } from '../../protocol/messageRecord.js';
 import { SCHEDULE_TOPIC, TRANS_HALF_TOPIC } from '../../protocol/names.js';
 import { RESPONSE_CODE } from '../../protocol/responseCodes.js';
 import type { MessageStore } from '../../store/messageStore.js';
@@ -24,7 +24,7 @@ import type { MessageToStore, TurnPromises } from '../../store/storeTypes.js';
 import type { MessageIntake } from '../messageIntake.js';
 import type { PersistedTable } from '../persistedTable.js';
 import { ProgressFile } from '../progressFile.js';
-import { joinProperties } from '../propertiesText.js';
+import { storedAgain } from '../storedAgain.js';
 import { nextDataVersion } from '../topics.js';
 import type { DelayLevels } from './delayLevels.js';
 
@@ -284,18 +284,6 @@ export class DelayedDelivery {
  */
 function toStore(message: StoredMessage, topic: string, queueId: number): MessageToStore {
   const { [PROPERTY.DELAY]: _delay, ...properties } = message.properties;
-  return {
-    topic,
-    queueId: Number.isInteger(queueId) && queueId >= 0 ? queueId : 0,
-    flag: message.flag,
-    sysFlag: message.sysFlag,
-    bornTimestamp: message.bornTimestamp,
-    bornHost: packHost(message.bornHost),
-    storeHost: packHost(message.storeHost),
-    reconsumeTimes: message.reconsumeTimes,
-    preparedTransactionOffset: 0,
-    body: message.body,
-    propertiesText: joinProperties(message.properties),
-    properties,
-  };
+  const place = { topic, queueId: Number.isInteger(queueId) && queueId >= 0 ? queueId : 0 };
+  return { ...storedAgain(message, place, message.properties), properties };
 }

@@ -5,12 +5,12 @@
 import type { CommitLogOffset, TimestampMillis } from '../../base/flavours.js';
 import type { StoredMessage } from '../../protocol/message.js';
 import { PROPERTY } from '../../protocol/messageProperties.js';
-import { decodeRecord, packHost } from '../../protocol/messageRecord.js';
+import { decodeRecord } from '../../protocol/messageRecord.js';
 import { TIMER_TOPIC, TRANS_HALF_TOPIC } from '../../protocol/names.js';
 import type { MessageStore } from '../../store/messageStore.js';
 import type { MessageToStore } from '../../store/storeTypes.js';
 import type { WaitingMessage } from '../../store/timer/timerRecovery.js';
-import { joinProperties } from '../propertiesText.js';
+import { storedAgain } from '../storedAgain.js';
 
 /** What upstream writes when a message never was in the wheel. */
 export const NEVER_IN_WHEEL = '9223372036854775807';
@@ -52,13 +52,14 @@ export function delivered(
   enqueuedAt: string,
   now: number,
 ): MessageToStore {
-  return copyOf(message, realTopic, realQueueId, { ...message.properties, ...times(enqueuedAt, now) });
+  const place = { topic: realTopic, queueId: realQueueId };
+  return storedAgain(message, place, { ...message.properties, ...times(enqueuedAt, now) });
 }
 
 /** The message for another round: its time lay further ahead than the wheel reaches. */
 export function rolled({ message }: TimerMessage, enqueuedAt: string, now: number): MessageToStore {
   const rounds = Number(message.properties[PROPERTY.TIMER_ROLL_TIMES] ?? 0);
-  return copyOf(message, message.topic, message.queueId, {
+  return storedAgain(message, message, {
     ...message.properties,
     ...times(enqueuedAt, now),
     [PROPERTY.TIMER_ROLL_TIMES]: String((Number.isInteger(rounds) ? rounds : 0) + 1),
@@ -69,28 +70,6 @@ const times = (enqueuedAt: string, now: number) => ({
   [PROPERTY.TIMER_ENQUEUE_MS]: enqueuedAt,
   [PROPERTY.TIMER_DEQUEUE_MS]: String(now),
 });
-
-function copyOf(
-  message: StoredMessage,
-  topic: string,
-  queueId: number,
-  properties: Readonly<Record<string, string>>,
-): MessageToStore {
-  return {
-    topic,
-    queueId,
-    flag: message.flag,
-    sysFlag: message.sysFlag,
-    bornTimestamp: message.bornTimestamp,
-    bornHost: packHost(message.bornHost),
-    storeHost: packHost(message.storeHost),
-    reconsumeTimes: message.reconsumeTimes,
-    preparedTransactionOffset: 0,
-    body: message.body,
-    propertiesText: joinProperties(properties),
-    properties,
-  };
-}
 
 /** The message of the timer's topic at a position; what the timer files ask when they are opened. */
 export function waitingMessageAt(

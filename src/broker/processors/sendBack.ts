@@ -8,7 +8,7 @@
 import type { BrokerConfig } from '../../config/brokerConfig.js';
 import { consumerSendMsgBackHeader } from '../../protocol/headers/messaging.js';
 import { PROPERTY } from '../../protocol/messageProperties.js';
-import { decodeRecord, packHost } from '../../protocol/messageRecord.js';
+import { decodeRecord } from '../../protocol/messageRecord.js';
 import { deadLetterTopicOf, isWritable, retryTopicOf } from '../../protocol/names.js';
 import type { ResponseFields } from '../../protocol/remotingCommand.js';
 import { REQUEST_CODE } from '../../protocol/requestCodes.js';
@@ -20,7 +20,7 @@ import type { BrokerIdentity } from '../brokerIdentity.js';
 import type { BrokerStats } from '../brokerStats.js';
 import type { MessageIntake } from '../messageIntake.js';
 import { visibleResponse } from '../messageIntake.js';
-import { joinProperties } from '../propertiesText.js';
+import { storedAgain } from '../storedAgain.js';
 import type { SubscriptionGroups } from '../subscriptionGroups.js';
 import type { Topics } from '../topics.js';
 import { MAX_RECONSUME_TIMES_SINCE, markDeadLetter } from './sendMessage.js';
@@ -78,19 +78,11 @@ export function sendBackRows(parts: SendBackParts): ProcessorRow[] {
           const level = delayLevel === 0 ? FIRST_RETRY_LEVEL + message.reconsumeTimes : delayLevel;
           properties[PROPERTY.DELAY] = String(level);
         }
+        const queueId = isDeadLetter ? 0 : randomBelow(topic.writeQueueNums);
         const outcome = intake.put({
-          topic: topic.topicName,
-          queueId: isDeadLetter ? 0 : randomBelow(topic.writeQueueNums),
-          flag: message.flag,
-          sysFlag: message.sysFlag,
-          bornTimestamp: message.bornTimestamp,
-          bornHost: packHost(message.bornHost),
+          ...storedAgain(message, { topic: topic.topicName, queueId }, properties),
           storeHost: identity.storeHost,
           reconsumeTimes: message.reconsumeTimes + 1,
-          preparedTransactionOffset: 0,
-          body: message.body,
-          propertiesText: joinProperties(properties),
-          properties,
         });
         if (outcome.status === 'REFUSED') return answer(outcome.code, outcome.remark);
         stats.sentBack(properties[PROPERTY.RETRY_TOPIC] ?? message.topic, name);

@@ -8,13 +8,15 @@
  */
 import { type StoredMessage, SYS_FLAG } from '../../protocol/message.js';
 import { type MessageProperties, PROPERTIES_MAX_BYTES, PROPERTY } from '../../protocol/messageProperties.js';
-import { encodeRecord, packHost, recordSize } from '../../protocol/messageRecord.js';
+import { encodeRecord, recordSize } from '../../protocol/messageRecord.js';
 import { isDeadLetterTopic, isRetryTopic, TRANS_CHECK_MAX_TIME_TOPIC, TRANS_HALF_TOPIC } from '../../protocol/names.js';
 import type { MessageToStore, StoredPlace } from '../../store/storeTypes.js';
 import { joinProperties } from '../propertiesText.js';
+import { storedAgain } from '../storedAgain.js';
 
 /** The only queue of the half topic and of the op topic. */
 export const TRANSACTION_QUEUE_ID = 0;
+const HALF_PLACE = { topic: TRANS_HALF_TOPIC, queueId: TRANSACTION_QUEUE_ID };
 
 /** Properties of a half message grow when it is copied: check count, first offset. Kept free from the beginning. */
 const GROWTH_MAX_BYTES = 256;
@@ -74,31 +76,22 @@ export function putBack(
     ...(checkTimes !== undefined && { [PROPERTY.TRANSACTION_CHECK_TIMES]: String(checkTimes) }),
     ...(preparedQueueOffset !== undefined && { [PROPERTY.TRAN_PREPARED_QUEUE_OFFSET]: String(preparedQueueOffset) }),
   };
-  return halfOf(again(half), properties, real);
+  return storedAgain(half, HALF_PLACE, withRealPlace(properties, real));
 }
 
 /** The message that consumers get. */
 export function committed(half: StoredMessage, real: { topic: string; queueId: number }): MessageToStore {
   const { [PROPERTY.REAL_TOPIC]: _realTopic, [PROPERTY.REAL_QID]: _realQueueId, ...properties } = half.properties;
   return {
-    ...again(half),
-    ...real,
+    ...storedAgain(half, real, properties),
     sysFlag: (half.sysFlag & ~SYS_FLAG.TRANSACTION_MASK) | SYS_FLAG.TRANSACTION_COMMIT,
     preparedTransactionOffset: half.commitLogOffset,
-    properties,
-    propertiesText: joinProperties(properties),
   };
 }
 
 /** What is kept for people of a transaction that nobody ended. */
 export function givenUp(half: StoredMessage): MessageToStore {
-  return {
-    ...again(half),
-    topic: TRANS_CHECK_MAX_TIME_TOPIC,
-    queueId: 0,
-    properties: half.properties,
-    propertiesText: joinProperties(half.properties),
-  };
+  return storedAgain(half, { topic: TRANS_CHECK_MAX_TIME_TOPIC, queueId: 0 }, half.properties);
 }
 
 /** The record that a producer is shown when it is asked: the stored copy as a message of its real topic and queue. */
@@ -127,30 +120,12 @@ function halfOf(
   own: MessageProperties,
   real: { topic: string; queueId: number },
 ): MessageToStore {
-  const properties = { ...own, [PROPERTY.REAL_TOPIC]: real.topic, [PROPERTY.REAL_QID]: String(real.queueId) };
-  return {
-    ...message,
-    topic: TRANS_HALF_TOPIC,
-    queueId: TRANSACTION_QUEUE_ID,
-    properties,
-    propertiesText: joinProperties(properties),
-  };
+  const properties = withRealPlace(own, real);
+  return { ...message, ...HALF_PLACE, properties, propertiesText: joinProperties(properties) };
 }
 
-/** The stored message as one to store: born data, hosts, flag and body stay the half's. */
-function again(half: StoredMessage): MessageToStore {
-  return {
-    topic: half.topic,
-    queueId: half.queueId,
-    flag: half.flag,
-    sysFlag: half.sysFlag,
-    bornTimestamp: half.bornTimestamp,
-    bornHost: packHost(half.bornHost),
-    storeHost: packHost(half.storeHost),
-    reconsumeTimes: half.reconsumeTimes,
-    preparedTransactionOffset: 0,
-    body: half.body,
-    properties: half.properties,
-    propertiesText: '',
-  };
-}
+const withRealPlace = (own: MessageProperties, real: { topic: string; queueId: number }): MessageProperties => ({
+  ...own,
+  [PROPERTY.REAL_TOPIC]: real.topic,
+  [PROPERTY.REAL_QID]: String(real.queueId),
+});

@@ -15,7 +15,7 @@ import { TRANSACTION_QUEUE_ID } from './halfMessages.js';
 import { OffsetSet } from './offsetSet.js';
 import { readOps } from './opMessages.js';
 
-export const TRANSACTION_GROUP = 'CID_RMQ_SYS_TRANS';
+const TRANSACTION_GROUP = 'CID_RMQ_SYS_TRANS';
 
 /** Op messages whose halves are not all ended yet; over it neighbours count as one. */
 const OPEN_OPS_MAX = 100_000;

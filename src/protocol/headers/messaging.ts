@@ -10,8 +10,8 @@ import { defineHeader, field, optional } from './headerFields.js';
 /** Requests without header fields. */
 export const emptyHeader = defineHeader({});
 
-/** SEND_MESSAGE 10: long names. */
-export const sendMessageHeader = defineHeader({
+/** What a message is sent with, also when it is a reply. */
+const sendFields = {
   producerGroup: field.string,
   topic: field.string,
   defaultTopic: field.string,
@@ -25,6 +25,11 @@ export const sendMessageHeader = defineHeader({
   properties: optional.string,
   reconsumeTimes: optional.int,
   unitMode: optional.boolean,
+};
+
+/** SEND_MESSAGE 10: long names. */
+export const sendMessageHeader = defineHeader({
+  ...sendFields,
   maxReconsumeTimes: optional.int,
   batch: optional.boolean,
   bname: optional.string,
@@ -130,17 +135,7 @@ export type SendMessageResponseHeader = HeaderOf<typeof sendMessageResponseHeade
 
 /** PUSH_REPLY_MESSAGE_TO_CLIENT 326, broker to requester: the reply as it was sent, its body in the frame's. */
 export const replyMessageHeader = defineHeader({
-  producerGroup: field.string,
-  topic: field.string,
-  defaultTopic: field.string,
-  defaultTopicQueueNums: field.int,
-  queueId: field.int,
-  sysFlag: field.int,
-  bornTimestamp: field.long,
-  flag: field.int,
-  properties: optional.string,
-  reconsumeTimes: optional.int,
-  unitMode: optional.boolean,
+  ...sendFields,
   /** `ip:port`, at times with a name or slash in front. */
   bornHost: field.string,
   storeHost: field.string,

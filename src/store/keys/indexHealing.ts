@@ -28,7 +28,7 @@ export interface Surroundings {
 }
 
 /** In place of an entry whose record is not in the log any more: nothing older is either, so the chain ends there. */
-export const DEAD_KEY: IndexedKey = { keyHash: 0, commitLogOffset: 0, storeTimestamp: 0 };
+const DEAD_KEY: IndexedKey = { keyHash: 0, commitLogOffset: 0, storeTimestamp: 0 };
 
 export class IndexHealing {
   readonly #logWalk: LogWalk;

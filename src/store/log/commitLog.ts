@@ -11,6 +11,7 @@ import { assert } from '../../base/assert.js';
 import type { CommitLogOffset } from '../../base/flavours.js';
 import type { RecordFields } from '../../protocol/messageRecord.js';
 import { BLANK_MAGIC, BLANK_MIN_BYTES, encodeRecord, RECORD_AT, recordShapeAt } from '../../protocol/messageRecord.js';
+import { recordPosition } from './recordView.js';
 import type { Segment } from './segment.js';
 import type { SegmentList } from './segmentList.js';
 import type { TailCache } from './tailCache.js';
@@ -287,8 +288,5 @@ export class CommitLog {
 function recordIn(source: Buffer, at: number, end: number, position: number): Buffer | undefined {
   const shape = recordShapeAt(source, at, end - at);
   if (shape.kind !== 'message') return undefined;
-  const claimed =
-    source.readInt32BE(at + RECORD_AT.COMMIT_LOG_OFFSET) * 0x1_0000_0000 +
-    source.readUInt32BE(at + RECORD_AT.COMMIT_LOG_OFFSET + 4);
-  return claimed === position ? source.subarray(at, at + shape.sizeBytes) : undefined;
+  return recordPosition(source, at) === position ? source.subarray(at, at + shape.sizeBytes) : undefined;
 }

@@ -4,7 +4,8 @@
  * `recovery/logScan.ts`. It reads segments, so records that only memory holds are not met.
  */
 import type { CommitLogOffset } from '../../base/flavours.js';
-import { RECORD_AT, recordShapeAt } from '../../protocol/messageRecord.js';
+import { recordShapeAt } from '../../protocol/messageRecord.js';
+import { recordPosition } from './recordView.js';
 import type { Segment } from './segment.js';
 import type { SegmentList } from './segmentList.js';
 
@@ -56,16 +57,11 @@ export class LogWalk {
         continue;
       }
       const record = shape?.kind === 'message' ? window.at(segment, position, shape.sizeBytes) : undefined;
-      if (!record || !saysItLiesAt(record, position)) return { end: 'BROKEN', position };
+      if (!record || recordPosition(record) !== position) return { end: 'BROKEN', position };
       if (visit(record, position)) return { end: 'FOUND', position };
       position += record.length;
     }
   }
-}
-
-function saysItLiesAt(record: Buffer, position: CommitLogOffset): boolean {
-  const at = RECORD_AT.COMMIT_LOG_OFFSET;
-  return record.readInt32BE(at) * 0x1_0000_0000 + record.readUInt32BE(at + 4) === position;
 }
 
 /** A stretch of a segment in memory that moves on as it is asked for later bytes. */

@@ -66,6 +66,12 @@ export function hasLostSector(source: Buffer, at: number, sizeBytes: number, fil
   return false;
 }
 
+/** Where the record at `at` says that it lies; unchecked, so any bytes give a number. */
+export function recordPosition(source: Buffer, at = 0): CommitLogOffset {
+  const from = at + RECORD_AT.COMMIT_LOG_OFFSET;
+  return source.readInt32BE(from) * 0x1_0000_0000 + source.readUInt32BE(from + 4);
+}
+
 /** The queue offset as the record says it. */
 export function recordQueueOffset(record: Buffer): QueueOffset {
   const at = RECORD_AT.QUEUE_OFFSET;

@@ -8,6 +8,7 @@ import { RECORD_AT, RECORD_MIN_BYTES } from '../../protocol/messageRecord.js';
 import type { CommitLog } from '../log/commitLog.js';
 import {
   isQueuedRecordOf,
+  recordPosition,
   recordProperties,
   recordQueueOffset,
   recordStoreTimestamp,
@@ -264,10 +265,8 @@ function mayMatch(filter: ReadFilter | undefined, entry: QueueEntry): boolean {
 /** Does the record that was read say of itself what the queue entry says? */
 function isRecordOf(record: Buffer, entry: QueueEntry): boolean {
   if (record.length < STORE_TIMESTAMP_PREFIX_BYTES) return false;
-  const position =
-    record.readInt32BE(RECORD_AT.COMMIT_LOG_OFFSET) * 0x1_0000_0000 +
-    record.readUInt32BE(RECORD_AT.COMMIT_LOG_OFFSET + 4);
-  return record.readInt32BE(RECORD_AT.TOTAL_SIZE) === entry.sizeBytes && position === entry.commitLogOffset;
+  const sizeBytes = record.readInt32BE(RECORD_AT.TOTAL_SIZE);
+  return sizeBytes === entry.sizeBytes && recordPosition(record) === entry.commitLogOffset;
 }
 
 function isPlaceOf(record: Buffer, queueId: number, queueOffset: QueueOffset): boolean {

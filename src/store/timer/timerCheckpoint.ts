@@ -25,7 +25,7 @@ import { parentOf } from '../../base/files.js';
 import type { QueueOffset, TimestampMillis } from '../../base/flavours.js';
 import type { DataVersion } from '../../protocol/bodies.js';
 
-export const TIMER_CHECKPOINT_BYTES = 4096;
+const TIMER_CHECKPOINT_BYTES = 4096;
 const USED_BYTES = 56;
 /** Bytes of a checkpoint that upstream reads. */
 export const TIMER_CHECKPOINT_USED = USED_BYTES;

@@ -271,7 +271,7 @@ export class TimerWheel {
 }
 
 /** The slot at `at`; undefined when it was never used or its numbers cannot be true. */
-export function decodeSlot(source: Buffer, at: number, precisionMillis: number): Slot | undefined {
+function decodeSlot(source: Buffer, at: number, precisionMillis: number): Slot | undefined {
   for (const field of [0, 8, 16]) if (!Number.isSafeInteger(readInt64Loose(source, at + field))) return undefined;
   const time = readInt64(source, at) * precisionMillis;
   if (time <= 0) return undefined;
@@ -284,7 +284,7 @@ export function decodeSlot(source: Buffer, at: number, precisionMillis: number):
   };
 }
 
-export function encodeSlot(target: Buffer, at: number, slot: Slot, precisionMillis: number): void {
+function encodeSlot(target: Buffer, at: number, slot: Slot, precisionMillis: number): void {
   let next = writeInt64(target, Math.floor(slot.time / precisionMillis), at);
   next = writeInt64(target, slot.firstPos, next);
   next = writeInt64(target, slot.lastPos, next);

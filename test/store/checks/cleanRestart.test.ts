@@ -11,9 +11,11 @@ import {
   CLEAN_STOPS,
   closeSound,
   copyOf,
+  cutFiles,
   expectEveryEntryRight,
   found,
   indexFile,
+  LAST_SEGMENT,
   open,
   ownCopyOf,
   patch,
@@ -28,10 +30,6 @@ import {
   warnings,
 } from './fixStore.js';
 import { rawQueues } from './rawStore.js';
-
-const LAST_SEGMENT = 49152;
-const cutFiles = (directory: string) =>
-  fs.readdirSync(path.join(directory, 'foldlog')).filter((name) => name.startsWith('cut-'));
 
 describe.each(CLEAN_STOPS)('after a clean stop of %s', (_who, make) => {
   it('check 20: everything is as it was, `abort` is gone after the stop, index files keep their names', async () => {

@@ -132,6 +132,11 @@ export function warnings(): { lines: string[]; logger: Logger } {
   return { lines, logger: { debug: () => {}, info: () => {}, warn, error: warn } };
 }
 
+/** Where the last segment begins. */
+export const LAST_SEGMENT = 49152;
+/** What starts have cut off and kept. */
+export const cutFiles = (directory: string) =>
+  fs.readdirSync(path.join(directory, 'foldlog')).filter((name) => name.startsWith('cut-'));
 export const segment = (directory: string, start: number) =>
   path.join(directory, 'commitlog', String(start).padStart(20, '0'));
 export const queueFile = (directory: string, queueId: number) =>

@@ -16,9 +16,11 @@ import {
   CRASHES,
   closeSound,
   copyOf,
+  cutFiles,
   expectEveryEntryRight,
   found,
   killed,
+  LAST_SEGMENT,
   open,
   ownCopyOf,
   ownCrashOf,
@@ -34,10 +36,7 @@ import {
 } from './fixStore.js';
 import { rawLog, rawQueues } from './rawStore.js';
 
-const LAST_SEGMENT = 49152;
 const SECOND_DAMAGE = 20124;
-const cutFiles = (directory: string) =>
-  fs.readdirSync(path.join(directory, 'foldlog')).filter((name) => name.startsWith('cut-'));
 const writeAbort = (directory: string, text = '123') => fs.writeFileSync(path.join(directory, 'abort'), text);
 
 /** A queue entry as it lies on disk. */

@@ -1,69 +1,33 @@
 /**
- * The application: builds the parts, wires them, starts and stops them. The only place that knows them all; none of
- * them knows it. What is opened is registered for closing in the next line and closed in reverse: handlers first,
- * then their databases, connections, and the embedded broker.
+ * The application: takes its parts (`appParts.ts`), wires the handlers to them, starts and stops everything. None of the
+ * parts knows it. What is opened is registered for closing in the next line and closed in reverse: handlers first, then
+ * their databases, connections, and the embedded broker.
  */
-import type { Clock } from '../base/clock.js';
-import { systemClock } from '../base/clock.js';
 import { OptionsError } from '../base/errors.js';
-import { joinPath } from '../base/files.js';
 import { type CloseStack, Lifecycle } from '../base/lifecycle.js';
-import type { Logger } from '../base/logger.js';
 import { Producer } from '../client/producer.js';
 import type { Session } from '../client/session.js';
-import type { SqliteDatabase } from '../database/sqliteDatabase.js';
 import type { ConsumerFacts, HandlerClass, ProjectionFacts } from '../decorators/handlerMetadata.js';
 import { type AggregateClass, type AggregateRoot, aggregateFactsOf } from '../eventstore/aggregate.js';
 import { AggregateStore } from '../eventstore/aggregateStore.js';
 import { type Decider, DeciderStore, type DeciderStreamOptions } from '../eventstore/decider.js';
 import { EventCodec } from '../eventstore/eventCodec.js';
-import { EventLog } from '../eventstore/eventLog.js';
-import { EventReader } from '../eventstore/eventReader.js';
 import { EventStore } from '../eventstore/eventStore.js';
-import { EventTopics } from '../eventstore/eventTopics.js';
-import { IdempotencyGuard } from '../idempotency/idempotencyGuard.js';
 import { ProjectionRunner } from '../projections/projectionRunner.js';
 import type { ReplayReport } from '../replay/replay.js';
+import { type AppParts, openParts } from './appParts.js';
 import { type AppReplayOptions, replayInto } from './appReplay.js';
-import { type BrokerLink, openBrokerLink } from './brokerLink.js';
-import { consoleLogger } from './consoleLogger.js';
 import { ConsumerRunner } from './consumerRunner.js';
-import {
-  checkOptions,
-  type Declarations,
-  type Declared,
-  declarationsOf,
-  type FoldlogOptions,
-} from './foldlogOptions.js';
+import { checkOptions, type Declared, declarationsOf, type FoldlogOptions } from './foldlogOptions.js';
 import type { GroupLag } from './groupLag.js';
-import { HandlerContainer } from './handlerContainer.js';
 import { HandlerPipeline } from './handlerPipeline.js';
-import { openClaims } from './idempotencyClaims.js';
 import { projectionDefinitionOf } from './projectionDefinition.js';
 import { ProjectionHandle } from './projectionHandle.js';
-
-/** The parts of a running application. */
-interface Parts {
-  options: FoldlogOptions;
-  declarations: Declarations;
-  clock: Clock;
-  logger: Logger;
-  link: BrokerLink;
-  codec: EventCodec;
-  log: EventLog;
-  reader: EventReader;
-  topics: EventTopics;
-  store: EventStore;
-  producer: Producer;
-  container: HandlerContainer;
-  database: () => Promise<SqliteDatabase>;
-  guard: () => Promise<IdempotencyGuard>;
-}
 
 /** A running application. Made by {@link Foldlog.start}; handlers may ask the container for it. */
 export class Foldlog {
   readonly #lifecycle: Lifecycle;
-  readonly #parts: Parts;
+  readonly #parts: AppParts;
   readonly #aggregates = new Map<AggregateClass, unknown>();
   readonly #deciders = new Map<object, Map<string, unknown>>();
   readonly #projections = new Map<HandlerClass, ProjectionHandle>();
@@ -71,7 +35,7 @@ export class Foldlog {
   readonly #runners: ProjectionRunner[] = [];
 
   /** Applications are made by {@link Foldlog.start}; open so that the class can be a token of the container. */
-  constructor(lifecycle: Lifecycle, parts: Parts) {
+  constructor(lifecycle: Lifecycle, parts: AppParts) {
     this.#lifecycle = lifecycle;
     this.#parts = parts;
   }
@@ -262,67 +226,4 @@ export class Foldlog {
   }
 }
 
-async function openParts(
-  options: FoldlogOptions,
-  declarations: Declarations,
-  codec: EventCodec,
-  closes: CloseStack,
-): Promise<Parts> {
-  const { clock = systemClock, logger = consoleLogger } = options;
-  const link = await openBrokerLink(options, { clock, logger }, closes);
-  const { session } = link;
-  const container = new HandlerContainer(options.container);
-  closes.push(() => container.close());
-  const database = databaseOpener(options, closes);
-  const guard = guardOpener(options, { database, clock, logger }, closes);
-  const log = new EventLog({ session, clock, logger, ...repeatOf(options) });
-  closes.push(() => log.close());
-  const reader = new EventReader({ log, codec });
-  const topics = new EventTopics({ session, clock });
-  const store = new EventStore({ log, reader, codec, clock, topics });
-  const producer = new Producer({ session });
-  closes.push(() => producer.close());
-  const made = { codec, log, reader, topics, store, producer, container, database, guard };
-  return { options, declarations, clock, logger, link, ...made };
-}
-
-/** Opens the guard when something first needs it. */
-function guardOpener(
-  options: FoldlogOptions,
-  parts: Pick<Parts, 'clock' | 'database' | 'logger'>,
-  closes: CloseStack,
-): () => Promise<IdempotencyGuard> {
-  let opening: Promise<IdempotencyGuard> | undefined;
-  const open = async () => {
-    const { clock, logger } = parts;
-    const claims = await openClaims({ redis: options.redis, ...parts });
-    closes.push(() => claims.close());
-    return new IdempotencyGuard({ claims, clock, logger, ...options.guard });
-  };
-  return () => {
-    opening ??= open();
-    return opening;
-  };
-}
-
-/** Opens the database when something first needs it. */
-function databaseOpener({ store, database: file }: FoldlogOptions, closes: CloseStack): () => Promise<SqliteDatabase> {
-  let opening: Promise<SqliteDatabase> | undefined;
-  const open = async () => {
-    const path = file ?? (store === undefined ? undefined : joinPath(store, 'app.db'));
-    if (path === undefined) {
-      throw new OptionsError('database must be given with namesrv: projections and the embedded guard live there');
-    }
-    const { SqliteDatabase: Database } = await import('../database/sqliteDatabase.js');
-    const database = Database.open(path);
-    closes.push(() => database.close());
-    return database;
-  };
-  return () => {
-    opening ??= open();
-    return opening;
-  };
-}
-
 const cacheOf = ({ aggregateCache }: FoldlogOptions) => (aggregateCache === undefined ? {} : { cache: aggregateCache });
-const repeatOf = ({ repeatForMillis }: FoldlogOptions) => (repeatForMillis === undefined ? {} : { repeatForMillis });

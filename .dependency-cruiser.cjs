@@ -14,7 +14,7 @@ const ALLOWED = {
   database: ['base'],
   embedded: ['base', 'config', 'protocol', 'remoting', 'broker', 'namesrv', 'store', 'client'],
   idempotency: ['base', 'database'],
-  eventstore: ['base', 'protocol', 'client'],
+  eventstore: ['base', 'protocol', 'client', 'database'],
   decorators: ['base', 'protocol', 'client', 'eventstore', 'projections', 'idempotency'],
   projections: ['base', 'protocol', 'client', 'eventstore', 'idempotency', 'database'],
   replay: ['base', 'protocol', 'client', 'eventstore', 'idempotency', 'database', 'projections'],

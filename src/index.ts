@@ -25,6 +25,9 @@ export {
   type SendResult,
 } from './client/clientTypes.js';
 export { Producer, type Reply, type SendOptions } from './client/producer.js';
+export type { AppDatabase } from './database/appDatabase.js';
+export { PostgresDatabase, type PostgresDatabaseOptions } from './database/postgresDatabase.js';
+export type { PostgresParameter } from './database/postgresValues.js';
 export { SqliteDatabase, type SqliteDatabaseOptions } from './database/sqliteDatabase.js';
 export { Aggregate, Apply } from './decorators/aggregate.js';
 export { Consumer } from './decorators/consumer.js';
@@ -39,6 +42,7 @@ export type {
 } from './decorators/handlerMetadata.js';
 export { Idempotent, On } from './decorators/on.js';
 export { Projection, type ProjectionOptions } from './decorators/projection.js';
+export { Upcast } from './decorators/upcast.js';
 export {
   type AggregateClass,
   type AggregateOptions,
@@ -46,10 +50,18 @@ export {
   type ApplyOptions,
 } from './eventstore/aggregate.js';
 export { AggregateStore } from './eventstore/aggregateStore.js';
-export { type Decider, DeciderStore, type DeciderStreamOptions, decider } from './eventstore/decider.js';
+export {
+  type Decider,
+  type DeciderSnapshotOptions,
+  DeciderStore,
+  type DeciderStreamOptions,
+  decider,
+} from './eventstore/decider.js';
 export { type EventFields, event } from './eventstore/event.js';
 export type { EventOptions } from './eventstore/eventClass.js';
+export { causedBy } from './eventstore/eventContext.js';
 export { EventStore } from './eventstore/eventStore.js';
+export { EventSubscription } from './eventstore/eventSubscription.js';
 export type {
   AppendCondition,
   AppendOptions,
@@ -60,15 +72,25 @@ export type {
   EventKeyName,
   EventMetadata,
   EventPosition,
+  EventSelection,
   EventToAppend,
   ExpectedVersion,
+  ReadAllOptions,
+  ReadKeysOptions,
+  ReadOptions,
   ReadStreamOptions,
   RecordedEvent,
   StreamEvent,
   StreamName,
+  SubscribeOptions,
+  UnknownTypesChoice,
 } from './eventstore/eventTypes.js';
+export { RawEvent } from './eventstore/rawEvent.js';
+export type { SnapshotOptions } from './eventstore/snapshots/snapshotOptions.js';
 export type { ExecuteOptions, ExecuteResult, LoadOptions } from './eventstore/streamExecution.js';
 export type { ViewBounds } from './eventstore/streamViews.js';
+export type { UnknownEventType } from './eventstore/unknownTypes.js';
+export type { UpcastOptions } from './eventstore/upcasters.js';
 export type { ProjectionContext } from './projections/projection.js';
 export type { ReplayContext, ReplayProgress, ReplayReport } from './replay/replay.js';
 export type { AppReplayOptions, ConsumerReplay, EventReplay, ProjectionReplay } from './runtime/appReplay.js';

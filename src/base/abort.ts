@@ -10,3 +10,22 @@ export function sharedAbortController(): AbortController {
   setMaxListeners(0, controller.signal);
   return controller;
 }
+
+/** What the promise gives; undefined when the signal comes first, and for what fails after that. */
+export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  if (signal.aborted) return undefined;
+  let forget = () => {};
+  const aborted = new Promise<undefined>((resolve) => {
+    const stop = () => resolve(undefined);
+    signal.addEventListener('abort', stop, { once: true });
+    forget = () => signal.removeEventListener('abort', stop);
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } catch (thrown) {
+    if (signal.aborted) return undefined;
+    throw thrown;
+  } finally {
+    forget();
+  }
+}

@@ -18,6 +18,7 @@ export const ERROR_CODES = {
   TOPIC_NOT_FOUND: 'no name server knows a route for the topic',
   EXPECTED_VERSION: 'somebody appended to the stream first',
   CONDITION_FAILED: 'something new is stored under a key of the condition',
+  POSITION_LOST: 'the log has lost events before the position; read again from the start',
   OUTCOME_UNKNOWN: 'the append may or may not be stored; repeat it with the same append id',
   CORRUPTION: 'bytes on disk that cannot be true',
   STORE_LOCKED: 'another process uses the directory',

@@ -35,6 +35,7 @@ import { DelayLevels } from './delay/delayLevels.js';
 import { TimerRules } from './delay/timerRules.js';
 import { Timers } from './delay/timers.js';
 import { EventTopics } from './eventTopics.js';
+import { HeldReads } from './heldReads.js';
 import { LongPolling } from './longPolling.js';
 import { MessageIntake } from './messageIntake.js';
 import { PersistedTable } from './persistedTable.js';
@@ -144,6 +145,8 @@ async function open(options: BrokerOptions, closes: CloseStack): Promise<Opened>
     files,
   });
   const { offsets, delayed, clients, filters, queueLocks, longPolling, putTraffic, putSizeTraffic, stats } = parts;
+  const { heldReads } = parts;
+  closes.push(() => parts.topics.saved());
   late.eventTopics = parts.eventTopics;
   const report = new StoreReport({ store, eventTopics: parts.eventTopics, logger });
   closes.push(() => report.stop());
@@ -180,6 +183,7 @@ async function open(options: BrokerOptions, closes: CloseStack): Promise<Opened>
     if (topic === TIMER_TOPIC) timed.onArrival();
     if (topic === TRANS_HALF_TOPIC) transactions.onArrival();
     longPolling.onArrival(topic, queueId, tagsCode);
+    heldReads.onArrival(topic);
   });
   closes.push(forget);
 
@@ -189,6 +193,7 @@ async function open(options: BrokerOptions, closes: CloseStack): Promise<Opened>
   // What is under way is answered before the connections close.
   closes.push(async () => {
     longPolling.close();
+    heldReads.close();
     await store.syncLog().catch(() => {});
   });
   delayed.start();
@@ -394,6 +399,12 @@ function buildParts(config: BrokerConfig, foundation: Foundation) {
       clock,
       maxHeldPulls: config.maxHeldPulls,
       maxHeldPullBytes: config.maxHeldPullBytes,
+    }),
+    heldReads: new HeldReads({
+      clock,
+      maxHeldReads: config.maxHeldPulls,
+      maxHeldReadBytes: config.maxHeldPullBytes,
+      isEventTopic: (topic) => eventTopics.keeps(topic),
     }),
     uniqKeys: new UniqKeyGenerator({ clock, host: identity.host, processId: process.pid }),
     defaultQueryMaxNum: config.defaultQueryMaxNum,

@@ -5,6 +5,7 @@
 import { assert } from '../base/assert.js';
 import { OptionsError } from '../base/errors.js';
 import type { HostAddress } from '../protocol/message.js';
+import { hex32 } from '../protocol/messageId.js';
 import { packHost } from '../protocol/messageRecord.js';
 
 const isAddress = (host: string): boolean => /^\d{1,3}(\.\d{1,3}){3}$/.test(host) || host.includes(':');
@@ -16,6 +17,9 @@ export class BrokerIdentity {
   #port = 0;
   #storeHost: Buffer = Buffer.alloc(0);
   #idPrefix = '';
+  /** What the ids of the last offset's 4 GiB begin with. */
+  #idStart = '';
+  #idHigh = -1;
 
   /** Throws OptionsError unless the announced host is an IP address: records hold its bytes. */
   constructor({ clusterName, brokerName, host }: { clusterName: string; brokerName: string; host: string }) {
@@ -52,6 +56,11 @@ export class BrokerIdentity {
 
   /** offsetMsgId of a record that this broker stored: store host and commitLogOffset in upper-case hex. */
   messageIdOf(commitLogOffset: number): string {
-    return this.#idPrefix + commitLogOffset.toString(16).toUpperCase().padStart(16, '0');
+    const high = Math.floor(commitLogOffset / 0x1_0000_0000);
+    if (high !== this.#idHigh) {
+      this.#idHigh = high;
+      this.#idStart = this.#idPrefix + hex32(high);
+    }
+    return this.#idStart + hex32(commitLogOffset);
   }
 }

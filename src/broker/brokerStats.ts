@@ -63,23 +63,25 @@ export class BrokerStats {
 
   /** A message was stored. */
   put(topic: string, sizeBytes: number): void {
-    this.#add('TOPIC_PUT_NUMS', topic, 1);
-    this.#add('TOPIC_PUT_SIZE', topic, sizeBytes);
-    this.#add('BROKER_PUT_NUMS', this.#clusterName, 1);
+    const now = this.#clock.now();
+    this.#add('TOPIC_PUT_NUMS', topic, 1, now);
+    this.#add('TOPIC_PUT_SIZE', topic, sizeBytes, now);
+    this.#add('BROKER_PUT_NUMS', this.#clusterName, 1, now);
   }
 
   served({ group, topic, count, sizeBytes, behindBytes, behindMillis }: Served): void {
     const key = keyOf(topic, group);
-    this.#add('GROUP_GET_NUMS', key, count);
-    this.#add('GROUP_GET_SIZE', key, sizeBytes);
-    this.#add('BROKER_GET_NUMS', this.#clusterName, count);
-    this.#add('GROUP_GET_FALL_SIZE', key, behindBytes);
-    this.#add('GROUP_GET_FALL_TIME', key, behindMillis);
+    const now = this.#clock.now();
+    this.#add('GROUP_GET_NUMS', key, count, now);
+    this.#add('GROUP_GET_SIZE', key, sizeBytes, now);
+    this.#add('BROKER_GET_NUMS', this.#clusterName, count, now);
+    this.#add('GROUP_GET_FALL_SIZE', key, behindBytes, now);
+    this.#add('GROUP_GET_FALL_TIME', key, behindMillis, now);
   }
 
   /** A group gave a message back. */
   sentBack(topic: string, group: string): void {
-    this.#add('SNDBCK_PUT_NUMS', keyOf(topic, group), 1);
+    this.#add('SNDBCK_PUT_NUMS', keyOf(topic, group), 1, this.#clock.now());
   }
 
   /** Undefined: there is no such name, or nothing was counted for the key. */
@@ -104,9 +106,8 @@ export class BrokerStats {
     return this.figures('GROUP_GET_NUMS', keyOf(topic, group))?.statsMinute.tps ?? 0;
   }
 
-  #add(name: StatsName, key: string, value: number): void {
+  #add(name: StatsName, key: string, value: number, now: number): void {
     const table = this.#tables[name];
-    const now = this.#clock.now();
     let item = table.get(key);
     if (!item) {
       if (table.size >= KEYS_MAX) this.#makeRoom(now);

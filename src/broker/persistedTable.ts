@@ -24,6 +24,8 @@ export class PersistedTable {
   readonly #file: string;
   readonly #files: Files;
   readonly #logger: Logger;
+  /** Texts that {@link save} wrote: one that was under way meanwhile is older than the last of them. */
+  #savedCount = 0;
 
   constructor({ file, files, logger }: PersistedTableParts) {
     this.#file = file;
@@ -54,11 +56,19 @@ export class PersistedTable {
     this.#files.writeFile(unfinished, writePrettyJson(value));
     this.#replaceBy(unfinished);
     this.#files.syncDirectory(parentOf(this.#file));
+    this.#savedCount += 1;
   }
 
-  /** Replaces the file without blocking for the device: after a power loss an older version may come back. */
+  /** Replaces the file without waiting for the device in the same turn; durable when it resolves. One at a time. */
+  async saveDurably(value: unknown): Promise<void> {
+    await this.saveSoon(value);
+    this.#files.syncDirectory(parentOf(this.#file));
+  }
+
+  /** Replaces the file without blocking for the device: after a power loss an older version may come back. One at a time. */
   async saveSoon(value: unknown): Promise<void> {
     const unfinished = this.#unfinishedFile();
+    const savedBefore = this.#savedCount;
     const text = Buffer.from(writePrettyJson(value));
     const opened = this.#files.open(unfinished, 'w+');
     try {
@@ -67,7 +77,7 @@ export class PersistedTable {
     } finally {
       opened.close();
     }
-    this.#replaceBy(unfinished);
+    if (this.#savedCount === savedBefore) this.#replaceBy(unfinished);
   }
 
   #unfinishedFile(): string {

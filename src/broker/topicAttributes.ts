@@ -11,13 +11,19 @@ interface AttributeRow {
   values?: readonly string[];
   /** Values that RocketMQ has and this version does not keep. */
   unavailable?: readonly string[];
+  /** Values that RocketMQ refuses as a parameter, unless a key of broker.conf that is off by default allows them. */
+  forbidden?: readonly string[];
   isDeletable: boolean;
 }
 
 const ATTRIBUTES: Readonly<Record<string, AttributeRow>> = {
   'queue.type': { values: ['SimpleCQ'], unavailable: ['BatchCQ', 'RocksDBCQ'], isDeletable: false },
   'cleanup.policy': { values: ['DELETE'], unavailable: ['COMPACTION'], isDeletable: false },
-  'message.type': { values: ['UNSPECIFIED', 'NORMAL', 'FIFO', 'DELAY', 'TRANSACTION'], isDeletable: true },
+  'message.type': {
+    values: ['UNSPECIFIED', 'NORMAL', 'FIFO', 'DELAY', 'TRANSACTION'],
+    forbidden: ['MIXED'],
+    isDeletable: true,
+  },
   'reserve.time': { isDeletable: true },
   [EVENTS_ATTRIBUTE]: { values: ['true'], isDeletable: false },
 };
@@ -37,10 +43,15 @@ export function changedAttributes(
     if (!row) throw refusal(`unsupported key: ${name}`);
     if (sign === '-') {
       if (!row.isDeletable) throw refusal(`attempt to delete an unchangeable attribute: ${name}`);
+      if (!Object.hasOwn(current, name))
+        throw refusal(`attribute ${name} cannot be deleted: the topic does not have it`);
       delete attributes[name];
     } else {
       if (value === undefined || value === '') throw refusal(`attribute ${name} has no value`);
       if (row.unavailable?.includes(value)) throw refusal(`${name}=${value} is not available in this version`);
+      if (row.forbidden?.includes(value)) {
+        throw refusal(`${name}=${value} is not allowed on this broker`, RESPONSE_CODE.INVALID_PARAMETER);
+      }
       if (row.values && !row.values.includes(value)) {
         throw refusal(`${name}=${value} is not one of ${row.values.join(', ')}`);
       }
@@ -55,4 +66,4 @@ function splitOnce(text: string): [string, string | undefined] {
   return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)];
 }
 
-const refusal = (remark: string) => new BrokerError(RESPONSE_CODE.SYSTEM_ERROR, remark, remark);
+const refusal = (remark: string, code: number = RESPONSE_CODE.SYSTEM_ERROR) => new BrokerError(code, remark, remark);

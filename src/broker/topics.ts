@@ -1,6 +1,8 @@
 /**
  * The topics of this broker: `config/topics.json`. Each change is saved before it takes effect, raises the data
- * version, and is announced to the name servers. Upstream: `TopicConfigManager`.
+ * version, and is announced to the name servers. Only a plain topic that is new is there at once: those that are created
+ * while a save is under way share the next, and whoever answers for one waits for {@link Topics.settled}. Upstream:
+ * `TopicConfigManager`.
  *
  * A topic that a producer names for the first time is made after its template (TBW102 unless it says otherwise);
  * retry and dead-letter topics are made when they are first needed, whatever auto-creation says.
@@ -8,45 +10,23 @@
 import type { Clock } from '../base/clock.js';
 import { FoldlogError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
-import type { BrokerConfig } from '../config/brokerConfig.js';
 import type { DataVersion, TopicConfig, TopicConfigTable } from '../protocol/bodies.js';
 import { readTopicConfigTable, topicConfigOf } from '../protocol/bodies.js';
 import {
   AUTO_CREATE_TOPIC_KEY_TOPIC,
-  BENCHMARK_TOPIC,
   isInherited,
   isSystemTopic,
   LMQ_PREFIX,
-  OFFSET_MOVED_EVENT_TOPIC,
   PERM,
-  replyTopicOf,
-  SCHEDULE_TOPIC,
-  SELF_TEST_TOPIC,
   systemTopics,
-  TIMER_TOPIC,
-  TRANS_HALF_TOPIC,
-  TRANS_OP_HALF_TOPIC,
   topicDefect,
 } from '../protocol/names.js';
+import { builtInTopics, type TopicsConfig } from './builtInTopics.js';
 import type { PersistedTable } from './persistedTable.js';
+import { SharedSave } from './sharedSave.js';
 
 /** Topics that clients can make by merely naming them stop here. */
 const AUTO_CREATED_MAX = 100_000;
-const SCHEDULE_QUEUES_MIN = 18;
-
-export type TopicsConfig = Pick<
-  BrokerConfig,
-  | 'autoCreateTopicEnable'
-  | 'brokerClusterName'
-  | 'brokerName'
-  | 'brokerTopicEnable'
-  | 'clusterTopicEnable'
-  | 'defaultTopicQueueNums'
-  | 'enableLmq'
-  | 'msgTraceTopicName'
-  | 'timerWheelEnable'
-  | 'traceTopicEnable'
->;
 
 export interface TopicsParts {
   config: TopicsConfig;
@@ -67,6 +47,9 @@ export class Topics {
   readonly #announce: (topics: readonly TopicConfig[]) => Promise<void>;
   readonly #system: ReadonlySet<string>;
   readonly #topics: Map<string, TopicConfig>;
+  readonly #saves = new SharedSave(() => this.#saveCreated());
+  /** Topics that were created and are not saved or not announced yet. */
+  readonly #unsettled = new Map<string, Promise<void>>();
   #version: DataVersion;
   #announcement: Promise<void> | undefined;
 
@@ -115,6 +98,19 @@ export class Topics {
     return this.#announcement;
   }
 
+  /**
+   * Settles when the topic is saved and the name servers know of it; rejects when it could not be saved, and then the topic
+   * is gone. Undefined when that is so already.
+   */
+  settled(topic: string): Promise<void> | undefined {
+    return this.#unsettled.get(topic) ?? this.#announcement;
+  }
+
+  /** Settles when no topic waits to be saved. Never rejects. */
+  saved(): Promise<void> {
+    return this.#saves.idle();
+  }
+
   /** All topics, as a slave or a name server asks for them. */
   snapshot(): TopicConfigTable {
     return { dataVersion: this.#version, topicConfigTable: new Map(this.#topics) };
@@ -129,7 +125,7 @@ export class Topics {
     if (templateName === AUTO_CREATE_TOPIC_KEY_TOPIC && !this.#config.autoCreateTopicEnable) return undefined;
     // Differs from RocketMQ, which makes a topic without queues for a producer that asks for none.
     const queueNums = Math.max(1, Math.min(wantedQueues, template.writeQueueNums));
-    return this.put(
+    return this.create(
       topicConfigOf(topic, {
         readQueueNums: queueNums,
         writeQueueNums: queueNums,
@@ -146,6 +142,23 @@ export class Topics {
     if (!this.#mayCreate(topic)) return undefined;
     const config = { readQueueNums: queueNums, writeQueueNums: queueNums, perm: PERM.READ | PERM.WRITE, ...changes };
     return this.put(topicConfigOf(topic, config));
+  }
+
+  /**
+   * Creates a topic, or replaces it as {@link put} does. A new one is there when this returns: what rests on it is
+   * answered after {@link settled}.
+   */
+  create(config: TopicConfig): TopicConfig {
+    const { topicName } = config;
+    if (this.#topics.has(topicName)) return this.put(config);
+    this.#topics.set(topicName, config);
+    const settled = this.#settle(config).finally(() => {
+      if (this.#unsettled.get(topicName) === settled) this.#unsettled.delete(topicName);
+    });
+    // Whoever answers for it hears of a failure; nobody has to.
+    settled.catch(() => {});
+    this.#unsettled.set(topicName, settled);
+    return config;
   }
 
   /** Creates or replaces a topic; saved when this returns. */
@@ -200,14 +213,35 @@ export class Topics {
     this.#announceSoon(changed);
   }
 
+  async #settle(config: TopicConfig): Promise<void> {
+    const { topicName } = config;
+    try {
+      await this.#saves.join();
+    } catch (thrown) {
+      // Only what is still as it was created: a change after it was saved on its own.
+      if (this.#topics.get(topicName) === config) this.#topics.delete(topicName);
+      throw thrown;
+    }
+    this.#logger.info({ topic: topicName, config }, 'topic created');
+    await this.#announce([config]);
+  }
+
+  async #saveCreated(): Promise<void> {
+    // Another change may be saved, under a higher version, while this one is under way.
+    this.#version = nextDataVersion(this.#version, this.#clock.now());
+    try {
+      await this.#table.saveDurably({ dataVersion: this.#version, topicConfigTable: this.#topics });
+    } catch (cause) {
+      throw notSaved(cause);
+    }
+  }
+
   #save(topicConfigTable: ReadonlyMap<string, TopicConfig>): void {
     const version = nextDataVersion(this.#version, this.#clock.now());
     try {
       this.#table.save({ dataVersion: version, topicConfigTable });
     } catch (cause) {
-      throw new FoldlogError('STORE_FAILED', 'topics.json cannot be written: the change did not take effect', {
-        cause,
-      });
+      throw notSaved(cause);
     }
     this.#version = version;
   }
@@ -222,33 +256,13 @@ export class Topics {
   }
 }
 
+function notSaved(cause: unknown): FoldlogError {
+  return new FoldlogError('STORE_FAILED', 'topics.json cannot be written: the change did not take effect', { cause });
+}
+
 /** The version after a change. */
 export function nextDataVersion(version: DataVersion, now: number): DataVersion {
   return { stateVersion: version.stateVersion, timestamp: now, counter: version.counter + 1 };
-}
-
-/** What a fresh broker has; queue counts and permissions as measured on 5.5.0. */
-function builtInTopics(config: TopicsConfig, delayLevelCount: number): TopicConfig[] {
-  const topic = (topicName: string, queueNums: number, perm: number): TopicConfig =>
-    topicConfigOf(topicName, { readQueueNums: queueNums, writeQueueNums: queueNums, perm });
-  const both = PERM.READ | PERM.WRITE;
-  const template = both | PERM.INHERIT;
-  return [
-    topic(SELF_TEST_TOPIC, 1, both),
-    ...(config.autoCreateTopicEnable
-      ? [topic(AUTO_CREATE_TOPIC_KEY_TOPIC, config.defaultTopicQueueNums, template)]
-      : []),
-    topic(BENCHMARK_TOPIC, 1024, both),
-    topic(config.brokerClusterName, 16, config.clusterTopicEnable ? template : PERM.INHERIT),
-    topic(config.brokerName, 1, config.brokerTopicEnable ? template : PERM.INHERIT),
-    topic(OFFSET_MOVED_EVENT_TOPIC, 1, both),
-    topic(SCHEDULE_TOPIC, Math.max(SCHEDULE_QUEUES_MIN, delayLevelCount), both),
-    ...(config.timerWheelEnable ? [topic(TIMER_TOPIC, 1, both)] : []),
-    ...(config.traceTopicEnable ? [topic(config.msgTraceTopicName, 1, both)] : []),
-    topic(replyTopicOf(config.brokerClusterName), 1, both),
-    topic(TRANS_HALF_TOPIC, 1, both),
-    topic(TRANS_OP_HALF_TOPIC, 1, both),
-  ];
 }
 
 function isSameTopic(left: TopicConfig, right: TopicConfig): boolean {

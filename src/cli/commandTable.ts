@@ -2,6 +2,7 @@
  * The commands of `foldlog`: one row each, with what it takes and where its code is. `runCommand.ts` makes the command
  * line of it. Code is loaded when the command runs, so that `foldlog --help` loads none.
  */
+import { APP_OPTIONS } from './appOptions.js';
 import { type CommandRow, type OptionRow, STORE_DEFAULT } from './command.js';
 
 const store: OptionRow = { flags: '--store <dir>', meaning: `directory of the store (default: ${STORE_DEFAULT})` };
@@ -13,6 +14,7 @@ const conf: OptionRow = {
 
 export const GROUP_SUMMARIES: Readonly<Record<string, string>> = {
   store: 'look into a store directory that nobody uses',
+  events: 'look at the events of an application',
 };
 
 export const COMMANDS: readonly CommandRow[] = [
@@ -84,5 +86,28 @@ export const COMMANDS: readonly CommandRow[] = [
       conf,
     ],
     load: () => import('./commands/storeDump.js'),
+  },
+  {
+    name: 'events check',
+    summary: 'read every event with the classes of an application and say what cannot be read any more',
+    options: [
+      ...APP_OPTIONS,
+      { flags: '--topic <topic...>', meaning: 'these topics only (default: all event topics)' },
+      { flags: '--allow-unknown <type...>', meaning: 'types without a class that are no failure' },
+      { flags: '--json', meaning: 'print one JSON object instead of a table' },
+    ],
+    load: () => import('./commands/eventsCheck.js'),
+  },
+  {
+    name: 'state',
+    summary: 'print the state of an aggregate as JSON, now or as of a moment',
+    arguments: [{ name: 'stream', meaning: 'KIND:ID, for instance order:42' }],
+    options: [
+      ...APP_OPTIONS,
+      { flags: '--at <time>', meaning: 'ISO time or milliseconds; events of exactly then count (default: now)' },
+      { flags: '--by <time>', meaning: 'which time of an event --at means: stored or occurred (default: stored)' },
+      { flags: '--topic <topic>', meaning: 'when several aggregates have streams of this kind' },
+    ],
+    load: () => import('./commands/state.js'),
   },
 ];

@@ -42,19 +42,23 @@ import {
   queryMessageHeader,
   recallMessageHeader,
   recallMessageResponseHeader,
-  type SendMessageResponseHeader,
   searchOffsetByTimestampHeader,
   type sendMessageHeader,
-  sendMessageResponseHeader,
   updateConsumerOffsetHeader,
   viewMessageByIdHeader,
 } from '../protocol/headers/messaging.js';
+import {
+  decodeReadEventsResponse,
+  encodeReadEventsRequest,
+  type ReadEventsRequest,
+  type ReadEventsResponse,
+} from '../protocol/headers/readEvents.js';
 import type { MessageQueue, StoredMessage } from '../protocol/message.js';
 import { decodeRecord, decodeRecords } from '../protocol/messageRecord.js';
 import { REQUEST_CODE } from '../protocol/requestCodes.js';
 import { RESPONSE_CODE } from '../protocol/responseCodes.js';
-import type { SendStatus } from './clientTypes.js';
 import { isRefusal, type Requests, refusal } from './requests.js';
+import { type StoredSend, sendStatusOf, storedSendOf } from './sendAnswer.js';
 
 export type SendHeader = HeaderInput<typeof sendMessageHeader.fields>;
 export type PullHeader = HeaderInput<typeof pullMessageHeader.fields>;
@@ -62,14 +66,6 @@ export type SendBackHeader = HeaderInput<typeof consumerSendMsgBackHeader.fields
 export type EndTransactionHeader = HeaderInput<typeof endTransactionHeader.fields>;
 export type RecallHeader = HeaderInput<typeof recallMessageHeader.fields>;
 export type QueryHeader = HeaderInput<typeof queryMessageHeader.fields>;
-
-/** Codes of a send that was stored. Upstream: `MQClientAPIImpl.processSendResponse`. */
-const SEND_STATUS: Readonly<Record<number, SendStatus>> = {
-  [RESPONSE_CODE.SUCCESS]: 'SEND_OK',
-  [RESPONSE_CODE.FLUSH_DISK_TIMEOUT]: 'FLUSH_DISK_TIMEOUT',
-  [RESPONSE_CODE.FLUSH_SLAVE_TIMEOUT]: 'FLUSH_SLAVE_TIMEOUT',
-  [RESPONSE_CODE.SLAVE_NOT_AVAILABLE]: 'SLAVE_NOT_AVAILABLE',
-};
 
 /** Codes of a pull that was answered. Upstream: `MQClientAPIImpl.processPullResponse`. */
 const PULL_STATUS = {
@@ -91,10 +87,6 @@ export interface PullAnswer {
   records: Buffer;
 }
 
-export interface StoredSend extends SendMessageResponseHeader {
-  status: SendStatus;
-}
-
 export class BrokerCalls {
   readonly #requests: Requests;
 
@@ -113,7 +105,7 @@ export class BrokerCalls {
     return this.#send(REQUEST_CODE.SEND_REPLY_MESSAGE_V2, address, header, body, timeoutMillis);
   }
 
-  async #send(
+  #send(
     code: number,
     address: string,
     header: SendHeader,
@@ -121,10 +113,11 @@ export class BrokerCalls {
     timeoutMillis: number | undefined,
   ): Promise<StoredSend> {
     const extFields = encodeSendMessageV2(header);
-    const response = await this.#requests.invoke(address, { code, extFields, body, timeoutMillis });
-    const status = SEND_STATUS[response.code];
-    if (!status) throw refusal(address, code, response);
-    return Object.assign(sendMessageResponseHeader.decode(response.extFields), { status });
+    return this.#requests.invoke(address, { code, extFields, body, timeoutMillis }).then((response) => {
+      const status = sendStatusOf(response);
+      if (!status) throw refusal(address, code, response);
+      return storedSendOf(status, response);
+    });
   }
 
   /** Takes back a message that waits for its time. Resolves with its unique key; rejects when it was delivered. */
@@ -145,7 +138,7 @@ export class BrokerCalls {
   async endTransaction(address: string, header: EndTransactionHeader): Promise<void> {
     const code = REQUEST_CODE.END_TRANSACTION;
     const response = await this.#requests.invoke(address, { code, extFields: endTransactionHeader.encode(header) });
-    if (!SEND_STATUS[response.code]) throw refusal(address, code, response);
+    if (!sendStatusOf(response)) throw refusal(address, code, response);
   }
 
   async pull(address: string, header: PullHeader, timeoutMillis: number): Promise<PullAnswer> {
@@ -312,6 +305,13 @@ export class BrokerCalls {
     const code = REQUEST_CODE.READ_BY_KEY;
     const response = await this.#requests.invoke(address, { code, ...encodeReadByKeyRequest(request), timeoutMillis });
     return decodeReadByKeyResponse(response);
+  }
+
+  /** One page of event topics in the order of the log. Rejects with POSITION_LOST where the log is not the one that is known. */
+  async readEvents(address: string, request: ReadEventsRequest, timeoutMillis?: number): Promise<ReadEventsResponse> {
+    const code = REQUEST_CODE.READ_EVENTS;
+    const response = await this.#requests.invoke(address, { code, ...encodeReadEventsRequest(request), timeoutMillis });
+    return decodeReadEventsResponse(response);
   }
 
   async #offset(address: string, code: number, extFields: Record<string, string>): Promise<QueueOffset> {

@@ -6,7 +6,13 @@ import { OptionsError } from '../base/errors.js';
 import type { TimestampMillis } from '../base/flavours.js';
 import { encodeBatchBody } from '../protocol/batchBody.js';
 import { SYS_FLAG } from '../protocol/message.js';
-import { encodeProperties, isReservedProperty, PROPERTIES_MAX_BYTES, PROPERTY } from '../protocol/messageProperties.js';
+import {
+  encodeProperties,
+  encodeProperty,
+  isReservedProperty,
+  PROPERTIES_MAX_BYTES,
+  PROPERTY,
+} from '../protocol/messageProperties.js';
 import { assertTopic, isForbiddenToSend, isRetryTopic } from '../protocol/names.js';
 import type { Message } from './clientTypes.js';
 import { compressBody } from './compression.js';
@@ -14,6 +20,10 @@ import { compressBody } from './compression.js';
 /** Upstream: `maxMessageSize`. */
 export const MESSAGE_MAX_BYTES = 4 * 1024 * 1024;
 const DELAY_LEVEL_MAX = 18;
+const NO_KEYS: readonly string[] = [];
+const NO_PROPERTIES: readonly [string, string][] = [];
+const WAITS = encodeProperty(PROPERTY.WAIT, 'true');
+const WAITS_NOT = encodeProperty(PROPERTY.WAIT, 'false');
 
 /** A message ready to be sent, the same at each attempt. */
 export interface Outgoing {
@@ -128,7 +138,7 @@ function bodyOf({ body, topic }: Message): Buffer {
 }
 
 function propertiesOf(message: Message, uniqueKey: string, shardingKey: string | undefined): string {
-  const { topic, tags, keys = [], properties = {}, delayLevel = 0, waitStoreOk = true } = message;
+  const { topic, tags, keys = NO_KEYS, properties, delayLevel = 0, waitStoreOk = true } = message;
   assertTopic(topic);
   if (isForbiddenToSend(topic)) throw new OptionsError(`sending to topic ${topic} is forbidden`, { topic });
   for (const key of keys) {
@@ -138,7 +148,7 @@ function propertiesOf(message: Message, uniqueKey: string, shardingKey: string |
       });
     }
   }
-  for (const [name, value] of Object.entries(properties)) {
+  for (const [name, value] of properties ? Object.entries(properties) : NO_PROPERTIES) {
     if (isReservedProperty(name)) throw new OptionsError(`property ${name} is reserved: choose another name`, { name });
     if (name.trim() === '' || value.trim() === '') {
       throw new OptionsError(`property ${JSON.stringify(name)} has a blank name or value`, { name });
@@ -149,17 +159,16 @@ function propertiesOf(message: Message, uniqueKey: string, shardingKey: string |
   }
   const { delayMillis, deliverAtMillis } = message;
   if (delayMillis !== undefined || deliverAtMillis !== undefined) checkTime(message);
-  const text = encodeProperties({
-    ...properties,
-    [PROPERTY.KEYS]: keys.join(' '),
-    [PROPERTY.UNIQ_KEY]: uniqueKey,
-    [PROPERTY.WAIT]: String(waitStoreOk),
-    [PROPERTY.TAGS]: tags,
-    [PROPERTY.DELAY]: delayLevel > 0 ? String(delayLevel) : undefined,
-    [PROPERTY.TIMER_DELAY_MS]: delayMillis === undefined ? undefined : String(delayMillis),
-    [PROPERTY.TIMER_DELIVER_MS]: deliverAtMillis === undefined ? undefined : String(deliverAtMillis),
-    [PROPERTY.SHARDING_KEY]: shardingKey,
-  });
+  let text =
+    (properties ? encodeProperties(properties) : '') +
+    encodeProperty(PROPERTY.KEYS, keys.join(' ')) +
+    encodeProperty(PROPERTY.UNIQ_KEY, uniqueKey) +
+    (waitStoreOk ? WAITS : WAITS_NOT) +
+    encodeProperty(PROPERTY.TAGS, tags);
+  if (delayLevel > 0) text += encodeProperty(PROPERTY.DELAY, String(delayLevel));
+  if (delayMillis !== undefined) text += encodeProperty(PROPERTY.TIMER_DELAY_MS, String(delayMillis));
+  if (deliverAtMillis !== undefined) text += encodeProperty(PROPERTY.TIMER_DELIVER_MS, String(deliverAtMillis));
+  text += encodeProperty(PROPERTY.SHARDING_KEY, shardingKey);
   if (text.length * 3 > PROPERTIES_MAX_BYTES && Buffer.byteLength(text) > PROPERTIES_MAX_BYTES) {
     throw new OptionsError(`properties of a message to ${topic} take more than ${PROPERTIES_MAX_BYTES} bytes`, {
       topic,

@@ -11,11 +11,12 @@ import { PROPERTY } from '../protocol/messageProperties.js';
 import { AUTO_CREATE_TOPIC_KEY_TOPIC, assertGroup, replyTopicOf } from '../protocol/names.js';
 import { decodeRecallHandle, type RecallHandle } from '../protocol/recallHandle.js';
 import { RESPONSE_CODE } from '../protocol/responseCodes.js';
-import type { SendHeader, StoredSend } from './brokerCalls.js';
+import type { SendHeader } from './brokerCalls.js';
 import type { Message, ReceivedMessage, SendResult } from './clientTypes.js';
 import { CORRELATION, type Outgoing, prepare, prepareBatch } from './outgoing.js';
 import { QueueSelection, queueByHash } from './queueSelection.js';
 import { DEFAULT_TOPIC_QUEUE_NUMS } from './routes.js';
+import type { StoredSend } from './sendAnswer.js';
 import type { Session } from './session.js';
 
 const SEND_TIMEOUT_MILLIS = 3000;
@@ -45,6 +46,14 @@ export interface SendOptions {
 
 /** What a consumer answers to a request. */
 export type Reply = Pick<Message, 'body' | 'tags' | 'keys' | 'properties' | 'flag'>;
+
+/** The attempts of a send so far, and how the last of each kind failed. */
+interface Tried {
+  readonly brokersSent: string[];
+  failure?: unknown;
+  /** Stored, and not flushed or replicated in time. */
+  soft?: SendResult;
+}
 
 export class Producer {
   readonly group: string;
@@ -187,29 +196,55 @@ export class Producer {
 
   async #sendFixed(outgoing: Outgoing, options: SendOptions, startedAt: number, deadline: number): Promise<SendResult> {
     const fixed = await this.#fixedQueue(outgoing, options);
-    return fixed ? this.#sendOnce(outgoing, fixed, deadline) : this.#sendWithRetries(outgoing, startedAt, deadline);
+    if (!fixed) return this.#sendWithRetries(outgoing, startedAt, deadline);
+    return resultOf(outgoing, fixed, await this.#sendOnce(outgoing, fixed, deadline));
   }
 
-  async #sendWithRetries(outgoing: Outgoing, startedAt: number, deadline: number): Promise<SendResult> {
-    const brokersSent: string[] = [];
-    let failure: unknown;
-    let soft: SendResult | undefined;
-    for (let attempt = 0; attempt < this.#attempts && this.#clock.monotonic() < deadline; attempt += 1) {
+  /** Nearly every send needs one attempt on a queue that is known: that one costs no more than it must. */
+  #sendWithRetries(outgoing: Outgoing, startedAt: number, deadline: number): Promise<SendResult> {
+    const queue = this.#attempts > 0 && startedAt < deadline ? this.#knownQueue(outgoing, undefined) : undefined;
+    if (!queue) return this.#sendRepeatedly(outgoing, startedAt, deadline, { brokersSent: [] });
+    return this.#sendOnce(outgoing, queue, deadline).then(
+      (stored) => {
+        const result = resultOf(outgoing, queue, stored);
+        if (this.#isEnough(result)) return result;
+        return this.#sendRepeatedly(outgoing, startedAt, deadline, { brokersSent: [queue.brokerName], soft: result });
+      },
+      async (thrown: unknown) => {
+        const tried: Tried = { brokersSent: [queue.brokerName] };
+        await this.#failed(outgoing, tried, thrown);
+        return this.#sendRepeatedly(outgoing, startedAt, deadline, tried);
+      },
+    );
+  }
+
+  async #sendRepeatedly(outgoing: Outgoing, startedAt: number, deadline: number, tried: Tried): Promise<SendResult> {
+    const { brokersSent } = tried;
+    while (brokersSent.length < this.#attempts && this.#clock.monotonic() < deadline) {
       const lastBrokerName = brokersSent.at(-1);
       const queue = this.#knownQueue(outgoing, lastBrokerName) ?? (await this.#nextQueue(outgoing, lastBrokerName));
       brokersSent.push(queue.brokerName);
       try {
-        const result = await this.#sendOnce(outgoing, queue, deadline);
-        if (result.status === 'SEND_OK' || !this.#retriesSoftFailures) return result;
-        soft = result;
+        const result = resultOf(outgoing, queue, await this.#sendOnce(outgoing, queue, deadline));
+        if (this.#isEnough(result)) return result;
+        tried.soft = result;
       } catch (thrown) {
-        if (!isRetriable(thrown)) throw thrown;
-        failure = thrown;
-        await this.#session.routes.refreshSoon(outgoing.topic);
+        await this.#failed(outgoing, tried, thrown);
       }
     }
-    if (soft) return soft;
-    throw this.#afterAll(outgoing, brokersSent, failure, this.#clock.monotonic() - startedAt);
+    if (tried.soft) return tried.soft;
+    throw this.#afterAll(outgoing, brokersSent, tried.failure, this.#clock.monotonic() - startedAt);
+  }
+
+  #isEnough({ status }: SendResult): boolean {
+    return status === 'SEND_OK' || !this.#retriesSoftFailures;
+  }
+
+  /** Throws what no repeat can help. */
+  async #failed({ topic }: Outgoing, tried: Tried, thrown: unknown): Promise<void> {
+    if (!isRetriable(thrown)) throw thrown;
+    tried.failure = thrown;
+    await this.#session.routes.refreshSoon(topic);
   }
 
   #afterAll(outgoing: Outgoing, brokersSent: string[], failure: unknown, cost: number): FoldlogError {
@@ -227,15 +262,15 @@ export class Producer {
     return new RemotingError('REQUEST_TIMEOUT', text, details);
   }
 
-  async #sendOnce(outgoing: Outgoing, queue: MessageQueue, deadline: number): Promise<SendResult> {
-    const timeoutMillis = Math.max(1, deadline - this.#clock.monotonic());
-    const address = this.#addressOf(queue);
-    const header = this.#header(outgoing, queue);
-    return resultOf(
-      outgoing,
-      queue,
-      await this.#session.brokerCalls.send(address, header, outgoing.body, timeoutMillis),
-    );
+  #sendOnce(outgoing: Outgoing, queue: MessageQueue, deadline: number): Promise<StoredSend> {
+    try {
+      const timeoutMillis = Math.max(1, deadline - this.#clock.monotonic());
+      const address = this.#addressOf(queue);
+      const header = this.#header(outgoing, queue);
+      return this.#session.brokerCalls.send(address, header, outgoing.body, timeoutMillis);
+    } catch (thrown) {
+      return Promise.reject(thrown);
+    }
   }
 
   /** All brokers of the session know the producer when it resolves, those that answer. */

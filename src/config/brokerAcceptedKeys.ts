@@ -104,11 +104,6 @@ const recovery = accepted('recovery always checks checksums, and the index is al
   estimateAccumulation: true,
 });
 
-const diskReads = accepted('a pull answer has one limit, wherever its messages are read from', {
-  maxTransferBytesOnMessageInDisk: 65_536,
-  maxTransferCountOnMessageInDisk: 8,
-});
-
 const removal = accepted('files of the one store directory are removed at once: no mapping holds them', {
   deleteConsumeQueueFilesInterval: 100,
   destroyMapedFileIntervalForcibly: 120_000,
@@ -292,7 +287,6 @@ export const BROKER_ACCEPTED_KEYS = {
   ...memory,
   ...flushing,
   ...recovery,
-  ...diskReads,
   ...removal,
   ...replication,
   ...timer,

@@ -129,6 +129,8 @@ export const BROKER_KEYS = {
   defaultQueryMaxNum: whole(32, 'largest number of messages of a query by unique key', { min: 1, max: 64 }),
   maxTransferBytesOnMessageInMemory: whole(262_144, 'bytes of one pull answer, recent messages', { min: 1 }),
   maxTransferCountOnMessageInMemory: whole(32, 'messages of one pull answer, recent messages', { min: 1 }),
+  maxTransferBytesOnMessageInDisk: whole(65_536, 'bytes of one pull answer, old messages', { min: 1 }),
+  maxTransferCountOnMessageInDisk: whole(8, 'messages of one pull answer, old messages', { min: 1 }),
   accessMessageInMemoryMaxRatio: whole(40, 'share of the memory that counts as recent, percent', { max: 100 }),
   traceOn: flag(true, 'tell producers that messages may be traced'),
   traceTopicEnable: flag(false, 'keep the topic for message traces'),

@@ -59,6 +59,8 @@ interface Shared {
 }
 
 export class SqliteDatabase {
+  /** Tells it from a PostgresDatabase. */
+  readonly kind = 'sqlite';
   readonly #shared: Shared;
   readonly #isScope: boolean;
 
@@ -70,7 +72,7 @@ export class SqliteDatabase {
   /** Opens or creates the file, and its directory. Throws OPTIONS_INVALID, DATABASE_FAILED or CORRUPTION. */
   static open(file: string, options: SqliteDatabaseOptions = {}): SqliteDatabase {
     if (/^postgres(ql)?:/i.test(file)) {
-      throw new OptionsError('database: postgres:// is not available in this version; give the path of a SQLite file');
+      throw new OptionsError('database: postgres:// is not the path of a SQLite file; PostgresDatabase connects to it');
     }
     if (file === '' || (file !== ':memory:' && /^[a-z][a-z0-9+.-]+:/i.test(file))) {
       throw new OptionsError(`database: ${JSON.stringify(file)} is not the path of a SQLite file`);

@@ -11,12 +11,18 @@ import { addMemberMetadata, metadataKey, readMemberMetadata, readMetadata, write
 import { type EventFields, event } from './event.js';
 import { findEventFacts } from './eventClass.js';
 import type { EventClass, EventMetadata, EventToAppend } from './eventTypes.js';
+import { type SnapshotOptions, SnapshotRules } from './snapshots/snapshotOptions.js';
 
 export interface AggregateOptions {
   /** The event topic that holds the streams of this class. */
   topic: string;
   /** First part of the stream key: `order` makes `order:<id>`. Default: the class's name in kebab case. */
   stream?: string;
+  /**
+   * Keeps the state from time to time, so that long streams are loaded quickly. Default: no snapshots. The fields are
+   * kept as JSON, or what the class's `toSnapshot()` returns, which its `fromSnapshot(value)` takes.
+   */
+  snapshot?: SnapshotOptions;
 }
 
 /** A class that extends AggregateRoot and can be made without arguments. */
@@ -31,6 +37,7 @@ export interface ApplyOptions extends EventMetadata {
 export interface AggregateFacts {
   topic: string;
   stream: string;
+  snapshot: SnapshotRules | undefined;
   /** Event class -> name of its `@Apply` method. */
   appliers: ReadonlyMap<EventClass, string>;
 }
@@ -40,11 +47,11 @@ interface Applier {
   member: string;
 }
 
-const AGGREGATE = metadataKey<{ topic: string; stream: string }>('foldlog:aggregate');
+const AGGREGATE = metadataKey<Omit<AggregateFacts, 'appliers'>>('foldlog:aggregate');
 const APPLY = metadataKey<readonly Applier[]>('foldlog:apply');
 
 export function markAggregate(target: AnyClass, options: AggregateOptions): void {
-  const { topic, stream = kebabCase(target.name) } = options;
+  const { topic, stream = kebabCase(target.name), snapshot: given } = options;
   assertTopic(topic);
   // A colon in the first part would let `a:b` + `c` and `a` + `b:c` be one stream.
   if (stream === '' || stream.includes(':')) {
@@ -58,7 +65,8 @@ export function markAggregate(target: AnyClass, options: AggregateOptions): void
       class: target.name,
     });
   }
-  writeMetadata(AGGREGATE, { topic, stream }, target);
+  const snapshot = given && new SnapshotRules(given, `@Aggregate of class ${target.name}`);
+  writeMetadata(AGGREGATE, { topic, stream, snapshot }, target);
 }
 
 export function markApplier(target: AnyClass, member: string, eventClass: EventClass | undefined): void {

@@ -8,6 +8,9 @@ import {
 } from './aggregate.js';
 import type { EventReader } from './eventReader.js';
 import type { EventStore } from './eventStore.js';
+import type { SnapshotParts } from './snapshots/snapshotParts.js';
+import { aggregateForm } from './snapshots/stateForm.js';
+import { StreamSnapshots } from './snapshots/streamSnapshots.js';
 import { type ExecuteOptions, type ExecuteResult, type LoadOptions, StreamExecution } from './streamExecution.js';
 import type { Folding } from './streamViewLoader.js';
 import type { ViewBounds } from './streamViews.js';
@@ -20,11 +23,14 @@ export class AggregateStore<A extends AggregateRoot> {
     aggregateClass: AggregateClass<A>;
     store: EventStore;
     reader: EventReader;
+    snapshots: SnapshotParts;
     cache?: ViewBounds;
   }) {
-    const { aggregateClass, ...rest } = parts;
-    const { topic, stream } = aggregateFactsOf(aggregateClass);
-    this.#execution = new StreamExecution({ ...rest, topic, stream, folding: foldingOf(aggregateClass) });
+    const { aggregateClass, snapshots: snapshotParts, ...rest } = parts;
+    const { topic, stream, snapshot: rules } = aggregateFactsOf(aggregateClass);
+    const form = rules && aggregateForm(aggregateClass);
+    const snapshots = form && new StreamSnapshots({ topic, prefix: stream, rules, form, ...snapshotParts });
+    this.#execution = new StreamExecution({ ...rest, topic, stream, folding: foldingOf(aggregateClass), snapshots });
   }
 
   /**
@@ -54,9 +60,20 @@ export class AggregateStore<A extends AggregateRoot> {
       options,
     );
   }
+
+  /** Reads the whole stream and keeps the state as its snapshot. False when it has no events. */
+  takeSnapshot(id: string): Promise<boolean> {
+    return this.#execution.takeSnapshot(id);
+  }
+
+  /** Drops the snapshot of one aggregate, or of all of this class; they are taken again in time. How many there were. */
+  dropSnapshots(id?: string): Promise<number> {
+    return this.#execution.dropSnapshots(id);
+  }
 }
 
-function foldingOf<A extends AggregateRoot>(aggregateClass: AggregateClass<A>): Folding<A> {
+/** How events make an aggregate. */
+export function foldingOf<A extends AggregateRoot>(aggregateClass: AggregateClass<A>): Folding<A> {
   const access = aggregateAccess();
   return {
     isMutable: true,

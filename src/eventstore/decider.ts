@@ -8,6 +8,10 @@ import { toEventToAppend } from './event.js';
 import type { EventReader } from './eventReader.js';
 import type { EventStore } from './eventStore.js';
 import type { EventToAppend } from './eventTypes.js';
+import { type SnapshotOptions, SnapshotRules } from './snapshots/snapshotOptions.js';
+import type { SnapshotParts } from './snapshots/snapshotParts.js';
+import { deciderForm } from './snapshots/stateForm.js';
+import { StreamSnapshots } from './snapshots/streamSnapshots.js';
 import { type ExecuteOptions, type ExecuteResult, type LoadOptions, StreamExecution } from './streamExecution.js';
 import type { ViewBounds } from './streamViews.js';
 
@@ -19,6 +23,10 @@ export interface Decider<Command, State> {
   decide(command: Command, state: State): readonly (object | EventToAppend)[];
   /** The state after the event. Returns a new state and leaves the old one as it is. */
   evolve(state: State, event: object): State;
+  /** With snapshots, for a state that JSON would change: plain values that stand for it … */
+  toSnapshot?(state: State): unknown;
+  /** … and the state that they stand for. */
+  fromSnapshot?(snapshot: unknown): State;
 }
 
 /**
@@ -37,7 +45,17 @@ export interface DeciderStreamOptions {
   topic: string;
   /** First part of the stream key: `light` makes `light:<id>`. */
   stream: string;
+  /** Keeps the state from time to time, so that long streams are loaded quickly. Default: no snapshots. */
+  snapshot?: DeciderSnapshotOptions;
 }
+
+export interface DeciderSnapshotOptions extends SnapshotOptions {
+  /** Tells apart the snapshots of several deciders of the same streams. Default `main`. */
+  name?: string;
+}
+
+/** Of a decider's snapshots. */
+export const DECIDER_NAME_DEFAULT = 'main';
 
 /** Commands on the streams of one decider. */
 export class DeciderStore<Command, State> {
@@ -49,10 +67,11 @@ export class DeciderStore<Command, State> {
     options: DeciderStreamOptions;
     store: EventStore;
     reader: EventReader;
+    snapshots: SnapshotParts;
     cache?: ViewBounds;
   }) {
-    const { decider: functions, options, ...rest } = parts;
-    const { topic, stream } = options;
+    const { decider: functions, options, snapshots: snapshotParts, ...rest } = parts;
+    const { topic, stream, snapshot } = options;
     assertTopic(topic);
     if (stream === '' || stream.includes(':')) {
       throw new OptionsError(`stream ${JSON.stringify(stream)} of a decider must not be empty or hold a colon`, {
@@ -60,10 +79,20 @@ export class DeciderStore<Command, State> {
       });
     }
     this.#decider = functions;
+    const snapshots =
+      snapshot &&
+      new StreamSnapshots({
+        topic,
+        prefix: stream,
+        rules: new SnapshotRules(snapshot, `decider of streams ${stream}:…`),
+        form: deciderForm(functions, `decider:${snapshot.name ?? DECIDER_NAME_DEFAULT}`),
+        ...snapshotParts,
+      });
     this.#execution = new StreamExecution({
       ...rest,
       topic,
       stream,
+      snapshots,
       folding: {
         isMutable: false,
         initial: () => functions.initialState(),
@@ -85,5 +114,15 @@ export class DeciderStore<Command, State> {
       (state) => this.#decider.decide(command, state).map((given) => toEventToAppend(given)),
       options,
     );
+  }
+
+  /** Reads the whole stream and keeps the state as its snapshot. False when it has no events. */
+  takeSnapshot(id: string): Promise<boolean> {
+    return this.#execution.takeSnapshot(id);
+  }
+
+  /** Drops the snapshot of one stream, or of all of this decider; they are taken again in time. How many there were. */
+  dropSnapshots(id?: string): Promise<number> {
+    return this.#execution.dropSnapshots(id);
   }
 }

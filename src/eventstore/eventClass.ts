@@ -29,14 +29,18 @@ const FILTERABLE = metadataKey<readonly string[]>('foldlog:filterable');
 /** A type is a tag, and a tag stands in `A || B` and in SQL92 texts. */
 const TYPE_FORM = /^[A-Za-z0-9_.:%-]{1,120}$/;
 
+/** Throws OptionsError, saying where, for a text that cannot be an event type. */
+export function assertEventType(type: string, where: string): void {
+  if (TYPE_FORM.test(type)) return;
+  throw new OptionsError(
+    `${where}: type ${JSON.stringify(type)} must be 1 to 120 of the characters A-Z a-z 0-9 _ . : % -`,
+    { type },
+  );
+}
+
 export function markEventClass(target: AnyClass, options: EventOptions): void {
   const { type = target.name, version = 1 } = options;
-  if (!TYPE_FORM.test(type)) {
-    throw new OptionsError(
-      `@Event of class ${target.name}: type ${JSON.stringify(type)} must be 1 to 120 of the characters A-Z a-z 0-9 _ . : % -`,
-      { class: target.name, type },
-    );
-  }
+  assertEventType(type, `@Event of class ${target.name}`);
   if (!Number.isSafeInteger(version) || version < 1) {
     throw new OptionsError(`@Event of class ${target.name}: version ${version} must be an integer from 1`, {
       class: target.name,

@@ -7,16 +7,19 @@
  *     KEYS        stream, further keys     FL_OCCURRED     the event's own time, milliseconds since the epoch
  *     UNIQ_KEY    event id                 FL_CORRELATION, FL_CAUSATION, FL_ACTOR    metadata, if given
  *
- * A message that does not decode or validate is an answer here, not an error: the caller decides what becomes of it.
+ * What an old version of a class stored is upcast (`upcasters.ts`) before it is validated, wherever events are read. A
+ * message that does not decode or validate is an answer here, not an error: the caller decides what becomes of it.
  */
 import { messageOf, OptionsError } from '../base/errors.js';
 import type { TimestampMillis } from '../base/flavours.js';
 import type { ReceivedMessage } from '../client/clientTypes.js';
 import { EVENT_PROPERTY, encodeProperties, keysOf, PROPERTY } from '../protocol/messageProperties.js';
+import type { AnyClass } from './classMetadata.js';
 import { assertValidEvent, eventInvalid, instantiate, validationReasons } from './event.js';
 import { type EventClassFacts, eventFactsOf } from './eventClass.js';
 import { decodeKey, encodeKey } from './eventKeys.js';
 import type { EventClass, EventToAppend, RecordedEvent } from './eventTypes.js';
+import { type UpcastPath, upcast, upcastPaths } from './upcasters.js';
 
 /** What decoding reads of a message. */
 export type EventMessage = Pick<
@@ -49,33 +52,80 @@ export type DecodedEvent =
   | { status: 'EVENT'; recorded: RecordedEvent }
   /** No known class has this type. */
   | { status: 'UNKNOWN_TYPE'; type: string }
-  /** The class is known, but these bytes are not a valid event of it. */
+  /** The class is known, but these bytes are not a valid event of it. The type is the stored one. */
   | { status: 'INVALID'; type: string; reasons: string[] };
 
 interface KnownClass extends EventClassFacts {
   eventClass: EventClass;
 }
 
-export class EventCodec {
-  readonly #byType = new Map<string, KnownClass>();
+/** How messages of one stored type are read. */
+interface StoredType {
+  /** The class that they become: of this type, or of the type that took its place. */
+  known: KnownClass;
+  /** From the versions that are not the class's own. */
+  paths: ReadonlyMap<number, UpcastPath>;
+}
 
-  /** @throws OptionsError for a class without `@Event`, or two classes with one type */
-  constructor(classes: readonly EventClass[]) {
+export interface EventCodecOptions {
+  /** Classes with `@Upcast` methods besides the event classes. */
+  upcasters?: readonly AnyClass[];
+  /** Told of each event that is met and that no class reads. */
+  onUnknown?: (message: UnknownEvent) => void;
+}
+
+/** What is told of an event that no class reads. */
+export type UnknownEvent = Pick<
+  EventMessage,
+  'brokerName' | 'commitLogOffset' | 'msgId' | 'originalTopic' | 'properties' | 'tags'
+>;
+
+const NO_PATHS: ReadonlyMap<number, UpcastPath> = new Map();
+
+export class EventCodec {
+  readonly #byStoredType = new Map<string, StoredType>();
+  readonly #onUnknown: ((message: UnknownEvent) => void) | undefined;
+
+  /** @throws OptionsError for a class without `@Event`, two classes with one type, or upcasters that do not fit */
+  constructor(classes: readonly EventClass[], { upcasters = [], onUnknown }: EventCodecOptions = {}) {
+    this.#onUnknown = onUnknown;
+    const byType = new Map<string, KnownClass>();
     for (const eventClass of classes) {
       const facts = eventFactsOf(eventClass);
-      const other = this.#byType.get(facts.type);
+      const other = byType.get(facts.type);
       if (other && other.eventClass !== eventClass) {
         throw new OptionsError(
           `event type ${facts.type} is declared by two classes, ${other.eventClass.name} and ${eventClass.name}: give one another type`,
           { type: facts.type },
         );
       }
-      this.#byType.set(facts.type, { ...facts, eventClass });
+      byType.set(facts.type, { ...facts, eventClass });
+    }
+    const paths = upcastPaths([...new Set(classes)], upcasters);
+    for (const [type, known] of byType) this.#byStoredType.set(type, { known, paths: paths.get(type) ?? NO_PATHS });
+    for (const [type, ofType] of paths) {
+      for (const path of ofType.values()) {
+        const known = byType.get(path.type);
+        if (known) this.#byStoredType.set(type, { known, paths: ofType });
+      }
     }
   }
 
-  knows(type: string): boolean {
-    return this.#byType.has(type);
+  /** The type of the class that reads events stored under this type: another one after a renaming. */
+  typeOf(storedType: string): string | undefined {
+    return this.#byStoredType.get(storedType)?.known.type;
+  }
+
+  /** Every type under which events of this type may be stored. */
+  storedTypesOf(type: string): string[] {
+    return [...this.#byStoredType].filter(([, { known }]) => known.type === type).map(([stored]) => stored);
+  }
+
+  /** As {@link typeOf} of a message at hand: an event that no class reads is reported. */
+  recognise(message: UnknownEvent): string | undefined {
+    const type = this.typeOf(message.tags ?? '');
+    if (type === undefined) this.#onUnknown?.(message);
+    return type;
   }
 
   /** @throws FoldlogError EVENT_INVALID; OptionsError when the event's class is not among the codec's */
@@ -83,7 +133,7 @@ export class EventCodec {
     const { event } = given;
     const eventClass = event.constructor as EventClass;
     const facts = eventFactsOf(eventClass);
-    if (this.#byType.get(facts.type)?.eventClass !== eventClass) {
+    if (this.#byStoredType.get(facts.type)?.known.eventClass !== eventClass) {
       throw new OptionsError(
         `event class ${eventClass.name} is not known to this application: handle it in one of its handlers or list it in \`events\``,
         { class: eventClass.name, type: facts.type },
@@ -120,49 +170,61 @@ export class EventCodec {
    */
   decode(message: EventMessage, generation: number): DecodedEvent {
     const type = message.tags ?? '';
-    const known = this.#byType.get(type);
-    if (!known) return { status: 'UNKNOWN_TYPE', type };
+    const stored = this.#byStoredType.get(type);
+    if (!stored) {
+      this.#onUnknown?.(message);
+      return { status: 'UNKNOWN_TYPE', type };
+    }
+    const { known } = stored;
     const { properties } = message;
     const schemaVersion = Number(properties[EVENT_PROPERTY.SCHEMA_VERSION] ?? 1);
-    if (!Number.isSafeInteger(schemaVersion) || schemaVersion > known.version) {
-      const reason = `stored with version ${schemaVersion} of its fields, this program knows version ${known.version}: update it`;
-      return { status: 'INVALID', type, reasons: [reason] };
-    }
+    const isOwn = type === known.type && schemaVersion === known.version;
+    const path = isOwn ? undefined : stored.paths.get(schemaVersion);
+    if (!isOwn && !path) return { status: 'INVALID', type, reasons: [noPath(type, schemaVersion, known)] };
     let event: object;
     try {
-      event = fromJson(known.eventClass, message.body);
+      event = fromJson(known.eventClass, message.body, path);
     } catch (thrown) {
       return { status: 'INVALID', type, reasons: [messageOf(thrown)] };
     }
     const reasons = validationReasons(event);
     if (reasons.length > 0) return { status: 'INVALID', type, reasons };
-    const keys = keysOf(properties).map(decodeKey);
-    return {
-      status: 'EVENT',
-      recorded: {
-        event,
-        type,
-        schemaVersion,
-        eventId: message.msgId,
-        topic: message.originalTopic,
-        stream: keys[0] ?? '',
-        version: safeNumber(properties[EVENT_PROPERTY.STREAM_VERSION], 0),
-        position: {
-          commitLogOffset: message.commitLogOffset,
-          generation,
-          brokerName: message.brokerName,
-          queueId: message.queueId,
-          queueOffset: message.queueOffset,
-        },
-        occurredAt: new Date(safeNumber(properties[EVENT_PROPERTY.OCCURRED_AT], message.bornTimestamp)),
-        storedAt: new Date(message.storeTimestamp),
-        keys,
-        correlationId: properties[EVENT_PROPERTY.CORRELATION_ID],
-        causationId: properties[EVENT_PROPERTY.CAUSATION_ID],
-        actor: properties[EVENT_PROPERTY.ACTOR],
-      },
-    };
+    return { status: 'EVENT', recorded: recordedOf(event, known.type, schemaVersion, message, generation) };
   }
+}
+
+/** The event with what its message says of it. */
+export function recordedOf<E extends object>(
+  event: E,
+  type: string,
+  schemaVersion: number,
+  message: EventMessage,
+  generation: number,
+): RecordedEvent<E> {
+  const { properties } = message;
+  const keys = keysOf(properties).map(decodeKey);
+  return {
+    event,
+    type,
+    schemaVersion,
+    eventId: message.msgId,
+    topic: message.originalTopic,
+    stream: keys[0] ?? '',
+    version: safeNumber(properties[EVENT_PROPERTY.STREAM_VERSION], 0),
+    position: {
+      commitLogOffset: message.commitLogOffset,
+      generation,
+      brokerName: message.brokerName,
+      queueId: message.queueId,
+      queueOffset: message.queueOffset,
+    },
+    occurredAt: new Date(safeNumber(properties[EVENT_PROPERTY.OCCURRED_AT], message.bornTimestamp)),
+    storedAt: new Date(message.storeTimestamp),
+    keys,
+    correlationId: properties[EVENT_PROPERTY.CORRELATION_ID],
+    causationId: properties[EVENT_PROPERTY.CAUSATION_ID],
+    actor: properties[EVENT_PROPERTY.ACTOR],
+  };
 }
 
 function occurredMillis(occurredAt: Date | undefined, now: TimestampMillis): TimestampMillis {
@@ -185,14 +247,25 @@ function propertyText(type: string, field: string, value: unknown): string | und
   return text;
 }
 
-function fromJson(eventClass: EventClass, body: Buffer): object {
-  const fields: unknown = JSON.parse(body.toString('utf8'));
-  if (typeof fields !== 'object' || fields === null || Array.isArray(fields)) {
+function fromJson(eventClass: EventClass, body: Buffer, path: UpcastPath | undefined): object {
+  const stored: unknown = JSON.parse(body.toString('utf8'));
+  if (typeof stored !== 'object' || stored === null || Array.isArray(stored)) {
     throw new TypeError('the body is not a JSON object');
   }
+  const fields = path ? upcast(stored, path) : stored;
   // Assigning it would exchange the event's class.
   if (Object.hasOwn(fields, '__proto__')) throw new TypeError('the body has a member __proto__');
   return Object.assign(instantiate(eventClass), fields);
+}
+
+function noPath(type: string, schemaVersion: number, known: KnownClass): string {
+  const stored = `stored with version ${schemaVersion} of its fields`;
+  if (type !== known.type) {
+    return `${stored}, and no upcaster leads from it to ${known.type}: add @Upcast('${type}', ${schemaVersion})`;
+  }
+  return Number.isSafeInteger(schemaVersion) && schemaVersion >= 1 && schemaVersion < known.version
+    ? `${stored}, and no upcaster leads from it to version ${known.version}: add @Upcast('${type}', ${schemaVersion})`
+    : `${stored}, this program knows version ${known.version}: update it`;
 }
 
 function safeNumber(text: string | undefined, otherwise: number): number {

@@ -1,6 +1,6 @@
 /** What every handler is told about an event besides the event itself, live and in replays. */
 import type { QueueOffset } from '../base/flavours.js';
-import type { RecordedEvent } from './eventTypes.js';
+import type { EventMetadata, RecordedEvent } from './eventTypes.js';
 
 export interface EventContext
   extends Pick<
@@ -46,4 +46,19 @@ export function eventContextOf(
     actor: recorded.actor,
     signal,
   };
+}
+
+/**
+ * Metadata for what a handler does because of an event: caused by it, in the same correlation (which the first event of
+ * a chain names by its own id), by the same actor. Of an event that was read, its recorded form serves as well.
+ *
+ * @example app.aggregate(Invoice).execute(id, (invoice) => invoice.issue(), {
+ *   commandId: context.eventId, metadata: causedBy(context) });
+ */
+export function causedBy({
+  eventId,
+  correlationId,
+  actor,
+}: Pick<RecordedEvent, 'actor' | 'correlationId' | 'eventId'>): EventMetadata {
+  return { causationId: eventId, correlationId: correlationId ?? eventId, ...(actor === undefined ? {} : { actor }) };
 }

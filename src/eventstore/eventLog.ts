@@ -6,18 +6,7 @@
  * with the same append id, which is stored once however often it comes, until the broker answers or the time is up;
  * only then OUTCOME_UNKNOWN is thrown. Nothing is ever decided again before the outcome is known.
  */
-import { sharedAbortController } from '../base/abort.js';
-import { type Clock, delay } from '../base/clock.js';
-import {
-  BrokerError,
-  FoldlogError,
-  isFoldlogError,
-  LifecycleError,
-  messageOf,
-  OptionsError,
-  RemotingError,
-} from '../base/errors.js';
-import type { Logger } from '../base/logger.js';
+import { BrokerError, FoldlogError, OptionsError, RemotingError } from '../base/errors.js';
 import type { Session } from '../client/session.js';
 import type {
   AppendEventsOutcome,
@@ -25,19 +14,18 @@ import type {
   EventLogPosition,
   ReadByKeyRequest,
 } from '../protocol/headers/events.js';
+import type { ReadEventsRequest } from '../protocol/headers/readEvents.js';
 import type { StoredMessage } from '../protocol/message.js';
 import { decodeRecords } from '../protocol/messageRecord.js';
+import { MASTER_ID } from '../protocol/names.js';
 import { RESPONSE_CODE } from '../protocol/responseCodes.js';
+import type { Insistence, InsistOptions } from './insistence.js';
 
-/** How long an unanswered request is repeated. A broker that is killed and started again is back well before. */
-export const REPEAT_FOR_MILLIS_DEFAULT = 30_000;
 /** Longer than the broker's own wait for a sync (syncFlushTimeout, 5 s). */
 const REQUEST_TIMEOUT_MILLIS = 8_000;
-const PAUSE_FIRST_MILLIS = 20;
-const PAUSE_LONGEST_MILLIS = 500;
 
-/** One page of records, and the end of the log up to which all keys were read. */
-export interface KeyPage {
+/** One page of records, and the end of the log up to which was read. */
+export interface EventPage {
   brokerName: string;
   records: StoredMessage[];
   end: EventLogPosition;
@@ -45,54 +33,18 @@ export interface KeyPage {
   next: number | undefined;
 }
 
-/** What a failed request says about the request. */
-type Failure = 'final' | 'not executed' | 'unknown';
-
-/** Answers of a broker that is overloaded, starting or stopping. */
-const PASSING: ReadonlySet<number> = new Set([
-  RESPONSE_CODE.SYSTEM_BUSY,
-  RESPONSE_CODE.FLOW_CONTROL,
-  RESPONSE_CODE.GO_AWAY,
-]);
-/** Answers after which the record may lie in the log all the same. */
-const UNSETTLED: ReadonlySet<number> = new Set([
-  RESPONSE_CODE.FLUSH_DISK_TIMEOUT,
-  RESPONSE_CODE.FLUSH_SLAVE_TIMEOUT,
-  RESPONSE_CODE.SLAVE_NOT_AVAILABLE,
-  RESPONSE_CODE.SERVICE_NOT_AVAILABLE,
-]);
-
-function failureOf(thrown: unknown): Failure {
-  if (thrown instanceof BrokerError) {
-    if (UNSETTLED.has(thrown.responseCode)) return 'unknown';
-    return PASSING.has(thrown.responseCode) ? 'not executed' : 'final';
-  }
-  if (thrown instanceof RemotingError) {
-    if (thrown.mayHaveBeenExecuted) return 'unknown';
-    return thrown.code === 'FRAME_INVALID' ? 'final' : 'not executed';
-  }
-  return 'final';
-}
+/** How long a read is repeated. */
+export type LogReadOptions = Pick<InsistOptions, 'isEndless' | 'signal'>;
 
 export class EventLog {
   readonly #session: Session;
-  readonly #clock: Clock;
-  readonly #logger: Logger;
-  readonly #repeatForMillis: number;
-  readonly #closing = sharedAbortController();
+  readonly #insistence: Insistence;
   /** The highest position seen of each broker's log, of its newest generation seen. */
   readonly #seen = new Map<string, EventLogPosition>();
 
-  constructor(parts: { session: Session; clock: Clock; logger: Logger; repeatForMillis?: number }) {
+  constructor(parts: { session: Session; insistence: Insistence }) {
     this.#session = parts.session;
-    this.#clock = parts.clock;
-    this.#logger = parts.logger;
-    this.#repeatForMillis = parts.repeatForMillis ?? REPEAT_FOR_MILLIS_DEFAULT;
-  }
-
-  /** Requests under way end with an error instead of being repeated. */
-  close(): void {
-    this.#closing.abort();
+    this.#insistence = parts.insistence;
   }
 
   /** The newest generation seen of the broker's log; 0 before anything was heard of it. */
@@ -109,7 +61,8 @@ export class EventLog {
   async brokerOf(topics: Iterable<string>): Promise<string> {
     let broker: { name: string; topic: string } | undefined;
     for (const topic of topics) {
-      for (const { brokerName } of await this.#session.routes.publishQueues(topic)) {
+      const queues = () => this.#session.routes.publishQueues(topic);
+      for (const { brokerName } of await this.#insistence.insist(`finding topic ${topic}`, queues)) {
         broker ??= { name: brokerName, topic };
         if (broker.name !== brokerName) {
           throw new OptionsError(
@@ -126,8 +79,11 @@ export class EventLog {
   /** @throws FoldlogError OUTCOME_UNKNOWN when no answer came for too long */
   async append(brokerName: string, request: AppendEventsRequest): Promise<AppendEventsOutcome> {
     const topic = request.events[0]?.topic ?? '';
-    const outcome = await this.#insist(`append ${request.appendId}`, topic, brokerName, (address) =>
-      this.#session.brokerCalls.appendEvents(address, request, REQUEST_TIMEOUT_MILLIS),
+    const outcome = await this.#insist(
+      `append ${request.appendId} in topic ${topic}`,
+      topic,
+      (address) => this.#session.brokerCalls.appendEvents(address, request, REQUEST_TIMEOUT_MILLIS),
+      { brokerName, isAppend: true },
     );
     if ('places' in outcome) {
       const last = outcome.places.at(-1);
@@ -136,13 +92,80 @@ export class EventLog {
     return outcome;
   }
 
-  async read(brokerName: string, request: ReadByKeyRequest): Promise<KeyPage> {
+  async read(brokerName: string, request: ReadByKeyRequest): Promise<EventPage> {
     const topic = request.keys[0]?.topic ?? '';
-    const answer = await this.#insist('read by key', topic, brokerName, (address) =>
-      this.#session.brokerCalls.readByKey(address, request, REQUEST_TIMEOUT_MILLIS),
+    const answer = await this.#insist(
+      `read by key in topic ${topic}`,
+      topic,
+      (address) => this.#session.brokerCalls.readByKey(address, request, REQUEST_TIMEOUT_MILLIS),
+      { brokerName },
     );
     if (request.until === undefined) this.#saw(brokerName, answer.end);
     return { brokerName, records: decodeRecords(answer.records), end: answer.end, next: answer.next };
+  }
+
+  /**
+   * One page in the order of the log.
+   *
+   * @throws FoldlogError POSITION_LOST where the log has lost some of what is known of it; BrokerError from a broker
+   * that is none of foldlog's
+   */
+  async readEvents(brokerName: string, request: ReadEventsRequest, options: LogReadOptions = {}): Promise<EventPage> {
+    const { holdMillis = 0 } = request;
+    const topic = request.topics[0] ?? request.keys[0]?.topic;
+    const call = async () => {
+      const address = this.#session.routes.masterAddress(brokerName) ?? (await this.#addressInCluster(brokerName));
+      return this.#session.brokerCalls.readEvents(address, request, REQUEST_TIMEOUT_MILLIS + holdMillis);
+    };
+    const what = `reading events of ${topic === undefined ? '' : `topic ${topic} on `}broker ${brokerName}`;
+    try {
+      const answer = await this.#insistence.insist(what, call, {
+        ...options,
+        ...(topic !== undefined && { before: () => this.#session.routes.refreshSoon(topic) }),
+      });
+      if (request.until === undefined && request.untilTime === undefined) this.#saw(brokerName, answer.end);
+      return { brokerName, records: decodeRecords(answer.records), end: answer.end, next: answer.next };
+    } catch (thrown) {
+      throw readFailure(thrown, brokerName);
+    }
+  }
+
+  /** The broker whose log is "everything": the only one of the cluster, or the one that is named. */
+  async brokerOfCluster(brokerName: string | undefined): Promise<string> {
+    const names = await this.#insistence.insist('asking for the brokers', async () => [
+      ...(await this.#masters()).keys(),
+    ]);
+    if (brokerName !== undefined && names.includes(brokerName)) return brokerName;
+    const [only, ...others] = names;
+    if (brokerName === undefined && only !== undefined && others.length === 0) return only;
+    throw new OptionsError(
+      brokerName === undefined
+        ? `everything in log order is what one broker has, but there are ${names.length}: name one in \`brokerName\` (${names.join(', ')})`
+        : `broker ${brokerName} is not in the cluster: it has ${names.join(', ')}`,
+      { brokers: names },
+    );
+  }
+
+  async #addressInCluster(brokerName: string): Promise<string> {
+    const address = (await this.#masters()).get(brokerName);
+    if (address !== undefined) return address;
+    throw new RemotingError('CONNECT_FAILED', `no address of broker ${brokerName} is known: is it running?`, {
+      brokerName,
+    });
+  }
+
+  /** Broker name to address, in the order of names. Rejects when none is registered. */
+  async #masters(): Promise<Map<string, string>> {
+    const { brokerAddrTable } = await this.#session.nameServers.clusterInfo();
+    const masters = new Map<string, string>();
+    for (const brokerName of [...brokerAddrTable.keys()].sort()) {
+      const address = brokerAddrTable.get(brokerName)?.brokerAddrs.get(MASTER_ID);
+      if (address !== undefined) masters.set(brokerName, address);
+    }
+    if (masters.size > 0) return masters;
+    throw new FoldlogError('TOPIC_NOT_FOUND', 'no broker is registered at the name server: start one', {
+      retriable: true,
+    });
   }
 
   /** Asks for the generation of the log that holds the topic; positions of consumed events carry it. */
@@ -158,26 +181,16 @@ export class EventLog {
     });
   }
 
-  async #insist<T>(what: string, topic: string, brokerName: string, call: (address: string) => Promise<T>): Promise<T> {
-    const giveUpAt = this.#clock.monotonic() + this.#repeatForMillis;
-    let isUnknown = false;
-    for (let pause = PAUSE_FIRST_MILLIS; ; pause = Math.min(pause * 2, PAUSE_LONGEST_MILLIS)) {
-      try {
-        return await call(this.#addressOf(brokerName));
-      } catch (thrown) {
-        const failure = failureOf(thrown);
-        if (failure === 'unknown') isUnknown = true;
-        const isOver = this.#clock.monotonic() + pause >= giveUpAt || this.#closing.signal.aborted;
-        if (failure === 'final' || isOver) throw isUnknown ? outcomeUnknown(what, topic, thrown) : thrown;
-        this.#logger.debug({ topic, brokerName, reason: messageOf(thrown) }, `${what} is repeated`);
-      }
-      await delay(this.#clock, pause, this.#closing.signal);
-      if (this.#closing.signal.aborted) {
-        const closed = new LifecycleError(`${what} in topic ${topic} was given up: the application stops`);
-        throw isUnknown ? outcomeUnknown(what, topic, closed) : closed;
-      }
-      await this.#session.routes.refreshSoon(topic);
-    }
+  #insist<T>(
+    what: string,
+    topic: string,
+    call: (address: string) => Promise<T>,
+    { brokerName, isAppend }: { brokerName: string; isAppend?: boolean },
+  ): Promise<T> {
+    return this.#insistence.insist(what, () => call(this.#addressOf(brokerName)), {
+      ...(isAppend && { isAppend }),
+      before: () => this.#session.routes.refreshSoon(topic),
+    });
   }
 
   #addressOf(brokerName: string): string {
@@ -200,11 +213,21 @@ export class EventLog {
   }
 }
 
-function outcomeUnknown(what: string, topic: string, cause: unknown): FoldlogError {
-  const code = isFoldlogError(cause) ? cause.code : undefined;
-  return new FoldlogError(
-    'OUTCOME_UNKNOWN',
-    `${what} in topic ${topic} may or may not be stored (${messageOf(cause)}): repeat it with the same append id or command id`,
-    { topic, retriable: true, cause, causeCode: code },
+function readFailure(thrown: unknown, brokerName: string): unknown {
+  if (!(thrown instanceof BrokerError)) return thrown;
+  const { responseCode, remark } = thrown;
+  if (responseCode === RESPONSE_CODE.POSITION_LOST) {
+    return new FoldlogError(
+      'POSITION_LOST',
+      `broker ${brokerName} does not hold what was read before: ${remark}. Read again from the start, and throw away what was made of it`,
+      { brokerName, cause: thrown },
+    );
+  }
+  if (responseCode !== RESPONSE_CODE.REQUEST_CODE_NOT_SUPPORTED) return thrown;
+  return new BrokerError(
+    responseCode,
+    remark,
+    `broker ${brokerName} is no foldlog broker, or an older one: it cannot be read in the order of its log; consume the topic with a consumer or projection instead`,
+    { brokerName, cause: thrown },
   );
 }

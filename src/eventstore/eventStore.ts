@@ -5,14 +5,17 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../base/clock.js';
-import { ExpectedVersionError, FoldlogError, OptionsError } from '../base/errors.js';
+import { ExpectedVersionError, FoldlogError, LifecycleError, OptionsError } from '../base/errors.js';
 import { APPEND_ID_MAX_LENGTH, type AppendEventsOutcome } from '../protocol/headers/events.js';
 import { encodeProperties } from '../protocol/messageProperties.js';
 import { toEventToAppend } from './event.js';
 import type { EventCodec } from './eventCodec.js';
 import { decodeKey, encodeKey } from './eventKeys.js';
 import type { EventLog } from './eventLog.js';
-import type { EventReader } from './eventReader.js';
+import { StreamOrder } from './eventOrder.js';
+import { hasPosition, type LogRange, logRangeOf } from './eventRange.js';
+import { type EventReader, inStreamOrder, type LogSelection, type RecordPage } from './eventReader.js';
+import { EventSubscription } from './eventSubscription.js';
 import type { EventTopics } from './eventTopics.js';
 import type {
   AppendCondition,
@@ -21,12 +24,19 @@ import type {
   ConditionalAppendOptions,
   ConditionalAppendResult,
   EventKeyName,
+  EventSelection,
   EventToAppend,
+  ReadAllOptions,
+  ReadKeysOptions,
+  ReadOptions,
   ReadStreamOptions,
   RecordedEvent,
   StreamEvent,
   StreamName,
+  SubscribeOptions,
 } from './eventTypes.js';
+import { eventsOfPages, recordedEventOf, recordedEventsOf } from './recordedEvents.js';
+import { subscriptionPlanOf } from './subscriptionPlan.js';
 
 /** Events of one append: they lie next to each other in one segment, and answers name each. */
 export const APPEND_MAX_EVENTS = 1_000;
@@ -49,6 +59,8 @@ export interface EventStoreParts {
 /** Appends to and reads from event streams. `app.eventStore` is one. */
 export class EventStore {
   readonly #parts: EventStoreParts;
+  readonly #subscriptions = new Set<EventSubscription>();
+  #isClosed = false;
 
   constructor(parts: EventStoreParts) {
     this.#parts = parts;
@@ -166,43 +178,137 @@ export class EventStore {
   /**
    * The events of a stream in order of version, page by page. A stream that does not exist has none.
    *
-   * @throws FoldlogError EVENT_INVALID for an event that does not decode, or whose type no class here has
+   * @throws FoldlogError EVENT_INVALID for an event that does not decode, or whose type no class here has; CORRUPTION
+   * where an event of the stream was lost; POSITION_LOST
    */
   async *readStream(name: StreamName, options: ReadStreamOptions = {}): AsyncGenerator<RecordedEvent, void, undefined> {
-    const { fromVersion = 1, toVersion = Number.MAX_SAFE_INTEGER, direction = 'forwards', until, signal } = options;
-    const untilMillis = until ? until.getTime() : Number.POSITIVE_INFINITY;
-    if (Number.isNaN(untilMillis)) throw new OptionsError('until is not a valid date');
+    const { fromVersion = 1, toVersion = Number.MAX_SAFE_INTEGER, unknownTypes = 'fail', signal } = options;
+    const range = logRangeOf(options);
+    const { direction } = range;
     if (!(await this.#parts.topics.exists(name.topic))) return;
-    for await (const { records } of this.#parts.reader.streamPages(name, { direction })) {
-      signal?.throwIfAborted();
-      for (const record of records) {
-        if (record.version < fromVersion || record.version > toVersion) continue;
-        // The store's clock may have been set back, so a later event may be stored earlier: no early end.
-        if (record.message.storeTimestamp > untilMillis) continue;
-        const recorded = this.#parts.reader.decodeOrThrow(record);
-        if (recorded) yield recorded;
-        else if (options.unknownTypes !== 'skip') throw unknownType(record.message.tags ?? '', name);
-      }
-      const last = records.at(-1)?.version;
-      if (last !== undefined && (direction === 'forwards' ? last >= toVersion : last <= fromVersion)) return;
-    }
+    const { reader } = this.#parts;
+    const pages = hasPosition(range) ? await this.#streamFrom(name, range) : reader.streamPages(name, { direction });
+    // The store's clock may have been set back, so a later event may be stored earlier: moments are no early end.
+    const choice = { range, unknownTypes, fromVersion, toVersion };
+    yield* eventsOfPages(
+      reader,
+      upToVersion(pages, direction === 'forwards' ? toVersion : fromVersion, direction),
+      choice,
+      signal,
+    );
+  }
+
+  async #streamFrom(name: StreamName, range: LogRange): Promise<AsyncGenerator<RecordPage, void, undefined>> {
+    const { reader } = this.#parts;
+    const selection = await reader.selectionOf([], [{ topic: name.topic, key: name.stream }]);
+    return inStreamOrder(name, reader.logPages(selection, range), new StreamOrder(name, range.direction, undefined));
+  }
+
+  /**
+   * The events of a topic in the order of the log, page by page: those of all its streams. A topic that does not exist
+   * has none.
+   *
+   * @throws FoldlogError EVENT_INVALID, CORRUPTION where an event was lost, POSITION_LOST for a position that the log
+   * does not hold any more; BrokerError from brokers that are none of foldlog's
+   * @example for await (const { event, position } of store.readTopic('orders', { from: new Date('2026-01-01') })) …
+   */
+  async *readTopic(topic: string, options: ReadOptions = {}): AsyncGenerator<RecordedEvent, void, undefined> {
+    const range = logRangeOf(options);
+    if (!(await this.#parts.topics.exists(topic))) return;
+    yield* this.#eventsOf(await this.#parts.reader.selectionOf([topic], []), range, options);
+  }
+
+  /** The events of all topics of a broker in the order of its log, page by page. Throws as {@link readTopic}. */
+  async *readAll(options: ReadAllOptions = {}): AsyncGenerator<RecordedEvent, void, undefined> {
+    const range = logRangeOf(options);
+    const brokerName = options.brokerName ?? range.brokerName;
+    yield* this.#eventsOf(await this.#parts.reader.selectionOf([], [], brokerName), range, options);
+  }
+
+  /**
+   * What is stored under any of the keys, in the order of the log, page by page; {@link readKeys} gives the condition to
+   * append under besides. Throws as {@link readTopic}.
+   */
+  async *iterateKeys(
+    keys: readonly EventKeyName[],
+    options: ReadOptions = {},
+  ): AsyncGenerator<RecordedEvent, void, undefined> {
+    if (keys.length === 0) throw new OptionsError('iterateKeys needs at least one key');
+    const range = logRangeOf(options);
+    const there: EventKeyName[] = [];
+    for (const key of keys) if (await this.#parts.topics.exists(key.topic)) there.push(key);
+    if (there.length === 0) return;
+    yield* this.#eventsOf(await this.#parts.reader.selectionOf([], there), range, options);
+  }
+
+  #eventsOf(
+    selection: LogSelection,
+    range: LogRange,
+    { unknownTypes = 'fail', signal }: ReadOptions,
+  ): AsyncGenerator<RecordedEvent, void, undefined> {
+    const { reader } = this.#parts;
+    return eventsOfPages(reader, reader.logPages(selection, range), { range, unknownTypes }, signal);
+  }
+
+  /**
+   * The events of a selection from a place on, and live from then on: each once, in the order of the log, over restarts
+   * of the broker. Topics that do not exist yet are made. Ends with `return()` (or leaving the loop), its signal, or the
+   * application; with an error as {@link readTopic} does.
+   *
+   * @example for await (const { event, position } of store.subscribe({ topic: 'orders' }, { after: lastHandled })) …
+   */
+  subscribe(selection: EventSelection, options: SubscribeOptions = {}): EventSubscription {
+    if (this.#isClosed) throw new LifecycleError('the application is stopped: nothing can be subscribed to');
+    const plan = subscriptionPlanOf(selection, options);
+    const { reader, topics, clock } = this.#parts;
+    const subscription = new EventSubscription({
+      open: (signal) => {
+        const opening = (async () => {
+          for (const topic of plan.topicNames) await topics.prepare(topic);
+          const selected = await reader.selectionOf(plan.topics, plan.keys, plan.brokerName);
+          return { selected, first: await reader.firstPage(selected, plan.start, signal) };
+        })();
+        async function* pages() {
+          const { selected, first } = await opening;
+          const live = reader.livePages(selected, Promise.resolve(first), { clock, signal });
+          yield* plan.inOrder(live);
+        }
+        return { start: opening, pages: pages() };
+      },
+      recordedOf: (record) => recordedEventOf(reader, record, plan.choice),
+      signal: options.signal,
+      onEnd: (ended) => this.#subscriptions.delete(ended),
+    });
+    this.#subscriptions.add(subscription);
+    return subscription;
+  }
+
+  /** Ends the subscriptions. */
+  close(): void {
+    this.#isClosed = true;
+    for (const subscription of [...this.#subscriptions]) subscription.close();
   }
 
   /**
    * Everything stored under the keys, in the order of the log, and the condition to append under: that nothing new is
    * stored under any of them since.
    */
-  async readKeys(keys: readonly EventKeyName[]): Promise<{ events: RecordedEvent[]; condition: AppendCondition }> {
+  async readKeys(
+    keys: readonly EventKeyName[],
+    options: ReadKeysOptions = {},
+  ): Promise<{ events: RecordedEvent[]; condition: AppendCondition }> {
     if (keys.length === 0) throw new OptionsError('readKeys needs at least one key');
+    const { after, unknownTypes = 'skip', signal } = options;
+    const range = logRangeOf({ ...(after && { after }) });
     for (const topic of new Set(keys.map((one) => one.topic))) await this.prepareTopic(topic);
+    const { reader } = this.#parts;
+    const pages = hasPosition(range) ? reader.logPages(await reader.selectionOf([], keys), range) : reader.pages(keys);
     const events: RecordedEvent[] = [];
     let condition: AppendCondition | undefined;
-    for await (const { records, end } of this.#parts.reader.pages(keys)) {
-      condition ??= { keys: keys.map(({ topic, key }) => ({ topic, key })), end };
-      for (const record of records) {
-        const recorded = record.version > 0 ? this.#parts.reader.decodeOrThrow(record) : undefined;
-        if (recorded) events.push(recorded);
-      }
+    for await (const page of pages) {
+      signal?.throwIfAborted();
+      condition ??= { keys: keys.map(({ topic, key }) => ({ topic, key })), end: page.end };
+      events.push(...recordedEventsOf(reader, page, { range, unknownTypes }));
       if (events.length > READ_KEYS_MAX_EVENTS) {
         throw new OptionsError(`the keys hold more than ${READ_KEYS_MAX_EVENTS} events: choose narrower keys`, {
           keys,
@@ -211,6 +317,19 @@ export class EventStore {
     }
     if (!condition) throw new FoldlogError('INVARIANT', 'defect in foldlog: a read of keys gave no page');
     return { events, condition };
+  }
+}
+
+/** Ends with the page that holds the version. */
+async function* upToVersion(
+  pages: AsyncIterable<RecordPage>,
+  version: number,
+  direction: 'forwards' | 'backwards',
+): AsyncGenerator<RecordPage, void, undefined> {
+  for await (const page of pages) {
+    yield page;
+    const last = page.records.at(-1)?.version;
+    if (last !== undefined && (direction === 'forwards' ? last >= version : last <= version)) return;
   }
 }
 
@@ -252,12 +371,4 @@ function resultOf(outcome: AppendEventsOutcome, appendId: string, brokerName: st
       };
     }
   }
-}
-
-function unknownType(type: string, { topic, stream }: StreamName): FoldlogError {
-  return new FoldlogError(
-    'EVENT_INVALID',
-    `stream ${stream} of topic ${topic} holds an event of type ${type}, which no class here has: list its class in \`events\``,
-    { topic, stream, type },
-  );
 }

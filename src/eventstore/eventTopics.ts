@@ -7,6 +7,7 @@ import { BrokerError, FoldlogError, OptionsError } from '../base/errors.js';
 import type { Session } from '../client/session.js';
 import { type TopicConfig, topicConfigOf } from '../protocol/bodies.js';
 import { assertTopic, MASTER_ID } from '../protocol/names.js';
+import { type Insistence, isPassing } from './insistence.js';
 
 export const EVENTS_ATTRIBUTE = 'foldlog.events';
 /** Streams of a topic are spread over so many queues, for good. */
@@ -20,33 +21,40 @@ export type TopicKind = 'EVENT_TOPIC' | 'PLAIN_TOPIC' | 'ABSENT';
 export class EventTopics {
   readonly #session: Session;
   readonly #clock: Clock;
+  readonly #insistence: Insistence;
   readonly #queues: number;
   /** Topics known, or being made, to be event topics. */
   readonly #prepared = new Map<string, Promise<void>>();
 
-  constructor(parts: { session: Session; clock: Clock; queues?: number }) {
+  constructor(parts: { session: Session; clock: Clock; insistence: Insistence; queues?: number }) {
     this.#session = parts.session;
     this.#clock = parts.clock;
+    this.#insistence = parts.insistence;
     this.#queues = parts.queues ?? EVENT_TOPIC_QUEUES_DEFAULT;
   }
 
-  /** What the topic is now. Rejects when the brokers that have it cannot be asked. */
+  /** What the topic is now. Rejects when the brokers that have it cannot be asked, or none is registered. */
   async kindOf(topic: string): Promise<TopicKind> {
     const found = await this.#find(topic);
-    if (!found) return 'ABSENT';
+    if (!found) {
+      // A name server knows only what registered with it: without any broker, absence says nothing about the topic.
+      await this.#anyMaster();
+      return 'ABSENT';
+    }
     return isEventTopic(found.config) ? 'EVENT_TOPIC' : 'PLAIN_TOPIC';
   }
 
   /** Is there anything to read? Does not make the topic. */
   async exists(topic: string): Promise<boolean> {
-    return this.#prepared.has(topic) || (await this.kindOf(topic)) !== 'ABSENT';
+    if (this.#prepared.has(topic)) return true;
+    return (await this.#insistence.insist(`finding topic ${topic}`, () => this.kindOf(topic))) !== 'ABSENT';
   }
 
   /** Makes the topic, or marks an empty one. Throws OptionsError for a topic that holds other messages. */
   prepare(topic: string): Promise<void> {
     const known = this.#prepared.get(topic);
     if (known) return known;
-    const preparing = this.#prepare(topic);
+    const preparing = this.#insistence.insist(`making event topic ${topic}`, () => this.#prepare(topic));
     this.#prepared.set(topic, preparing);
     preparing.catch(() => this.#prepared.delete(topic));
     return preparing;
@@ -65,7 +73,7 @@ export class EventTopics {
       // Somebody else may have been first.
       const now = await this.#find(topic).catch(() => undefined);
       if (now && isEventTopic(now.config)) return;
-      if (thrown instanceof BrokerError) {
+      if (thrown instanceof BrokerError && !isPassing(thrown)) {
         throw new OptionsError(`topic ${topic} cannot become an event topic: ${thrown.remark || thrown.message}`, {
           topic,
           cause: thrown,

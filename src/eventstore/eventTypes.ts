@@ -112,16 +112,64 @@ export interface ConditionalAppendResult {
   alreadyAppended: boolean;
 }
 
-export interface ReadStreamOptions {
+/**
+ * What an event does whose type no class here has: 'fail' ends the read with EVENT_INVALID, 'skip' leaves it out, 'raw'
+ * gives it as it is stored, a `RawEvent`.
+ */
+export type UnknownTypesChoice = 'fail' | 'skip' | 'raw';
+
+/** Which part is read, and how. Bounds hold whatever the direction. */
+export interface ReadOptions {
+  /** The first event: the log's start, the event at this position, or the first one stored at this moment or after. Default 'start'. */
+  from?: 'start' | EventPosition | Date;
+  /** In place of `from`: only what lies behind this event, the last one that was seen. */
+  after?: EventPosition;
+  /** The last event: the one at this position. Default the newest when the read begins. */
+  to?: EventPosition;
+  /** Only events stored at this moment or before: the state as of then. */
+  until?: Date;
+  /** Default forwards. */
+  direction?: 'forwards' | 'backwards';
+  /** What an event does whose type no class here has. Default 'fail'. */
+  unknownTypes?: UnknownTypesChoice;
+  signal?: AbortSignal;
+}
+
+export interface ReadStreamOptions extends ReadOptions {
   /** First version wanted, from 1. Default 1. */
   fromVersion?: StreamVersion;
   /** Last version wanted. Default the newest. */
   toVersion?: StreamVersion;
-  /** Default forwards. */
-  direction?: 'forwards' | 'backwards';
-  /** Only events stored at this moment or before. */
-  until?: Date;
+}
+
+export interface ReadAllOptions extends ReadOptions {
+  /** The broker whose log is read. Needed when the cluster has several: an order is what one log has. */
+  brokerName?: string;
+}
+
+export interface ReadKeysOptions {
+  /** Only what lies behind this event, the last one that was seen. */
+  after?: EventPosition;
+  /** What an event does whose type no class here has. Default 'skip'. */
+  unknownTypes?: UnknownTypesChoice;
+  signal?: AbortSignal;
+}
+
+/** What is followed: everything, a topic, a stream, or what is stored under any of some keys. */
+export type EventSelection = 'all' | { topic: string } | StreamName | { keys: readonly EventKeyName[] };
+
+export interface SubscribeOptions {
+  /**
+   * The first event: the log's start, the next one to be stored ('end'), the event at this position, the first one stored
+   * at this moment or after, or the version of a stream. Default 'start'.
+   */
+  from?: 'start' | 'end' | EventPosition | Date | StreamVersion;
+  /** In place of `from`: only what lies behind this event, the last one that was handled. */
+  after?: EventPosition;
   /** What an event does whose type no class here has. Default 'fail'. */
-  unknownTypes?: 'fail' | 'skip';
+  unknownTypes?: UnknownTypesChoice;
+  /** For 'all' on a cluster with several brokers. */
+  brokerName?: string;
+  /** Ends the subscription. */
   signal?: AbortSignal;
 }

@@ -15,6 +15,7 @@ import { encodeKey } from './eventKeys.js';
 import type { EventReader } from './eventReader.js';
 import type { EventStore } from './eventStore.js';
 import type { ConditionalAppendResult, EventMetadata, EventPosition, EventToAppend } from './eventTypes.js';
+import type { StreamSnapshots } from './snapshots/streamSnapshots.js';
 import { type Folding, remember, type StreamIdentity, StreamViewLoader } from './streamViewLoader.js';
 import { type StreamView, StreamViews, type ViewBounds } from './streamViews.js';
 
@@ -76,6 +77,7 @@ export class StreamExecution<S> {
   readonly #folding: Folding<S>;
   readonly #loader: StreamViewLoader<S>;
   readonly #views: StreamViews<S>;
+  readonly #snapshots: StreamSnapshots<S> | undefined;
   /** The end of the line of commands per stream. */
   readonly #lines = new Map<string, Promise<unknown>>();
 
@@ -86,6 +88,7 @@ export class StreamExecution<S> {
     /** `order` of `order:42`. */
     stream: string;
     folding: Folding<S>;
+    snapshots?: StreamSnapshots<S> | undefined;
     cache?: ViewBounds;
   }) {
     this.#store = parts.store;
@@ -93,7 +96,8 @@ export class StreamExecution<S> {
     this.#topic = parts.topic;
     this.#prefix = parts.stream;
     this.#folding = parts.folding;
-    this.#loader = new StreamViewLoader({ reader: parts.reader, folding: parts.folding });
+    this.#snapshots = parts.snapshots;
+    this.#loader = new StreamViewLoader(parts);
     this.#views = new StreamViews(parts.cache);
   }
 
@@ -109,16 +113,35 @@ export class StreamExecution<S> {
     }
     const atMillis = at.getTime();
     if (Number.isNaN(atMillis)) throw new OptionsError('at is not a valid date');
-    let state = this.#folding.initial(id);
-    for await (const { records } of this.#reader.streamPages(of)) {
-      for (const record of records) {
-        const recorded = this.#reader.decodeOrThrow(record);
-        const time = by === 'stored' ? recorded?.storedAt : recorded?.occurredAt;
-        if (!recorded || !time || time.getTime() > atMillis) continue;
-        state = this.#folding.fold(state, recorded.event, record.version);
-      }
-    }
-    return state;
+    return (await this.#loader.loadAsOf(of, { atMillis, by })).state;
+  }
+
+  /** Reads the stream whole and keeps its state. False for a stream without events. */
+  async takeSnapshot(id: string): Promise<boolean> {
+    const of = this.#identityOf(id);
+    const snapshots = this.#snapshotsOrThrow();
+    await this.#store.prepareTopic(of.topic);
+    const view = await this.#loader.loadWhole(of);
+    if (view.version === 0 || view.state === undefined) return false;
+    await snapshots.store(of, view, view.state);
+    const known = this.#views.peek(of.stream);
+    if (known) known.snapshot = view.snapshot;
+    return true;
+  }
+
+  /** Drops the snapshot of one stream, or of all. How many there were. */
+  async dropSnapshots(id?: string): Promise<number> {
+    const of = id === undefined ? undefined : this.#identityOf(id);
+    const dropped = await this.#snapshotsOrThrow().drop(of?.stream);
+    // What is remembered goes on; the next snapshot is due as if there had never been one.
+    const views = of ? [this.#views.peek(of.stream)] : this.#views.values();
+    for (const view of views) if (view) view.snapshot = { ...view.snapshot, version: 0 };
+    return dropped;
+  }
+
+  #snapshotsOrThrow(): StreamSnapshots<S> {
+    if (this.#snapshots) return this.#snapshots;
+    throw new OptionsError(`streams ${this.#prefix}:… have no snapshots: declare snapshot: { every }`);
   }
 
   /**
@@ -236,15 +259,18 @@ export class StreamExecution<S> {
       },
     );
     if (result.alreadyAppended) return this.#repeated(of, appendId ?? '', result);
+    const { storedAt } = result;
     result.versions.forEach((version, index) => {
       const position = result.positions[index];
-      if (position) remember(view, { event: events[index], eventId: result.eventIds[index] ?? '' }, version, position);
+      const eventId = result.eventIds[index] ?? '';
+      if (position) remember(view, { event: events[index], eventId, storedAt }, version, position);
     });
     const { position } = result;
     view.state = next;
     // One byte past the last record's begin: the record itself is known, anything after it is not.
     view.end = { commitLogOffset: position.commitLogOffset + 1, generation: position.generation };
     this.#views.put(stream, view);
+    this.#snapshots?.requestIfDue(of, view, () => this.#views.peek(stream));
     return { version: view.version, position, events, alreadyAppended: false };
   }
 

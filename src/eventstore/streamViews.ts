@@ -6,9 +6,10 @@
  * Short streams keep their events, so that a state that a failed command has spoiled is folded again without a read;
  * long ones keep the state only.
  */
-import type { StreamVersion } from '../base/flavours.js';
+import type { StreamVersion, TimestampMillis } from '../base/flavours.js';
 import type { EventLogPosition } from '../protocol/headers/events.js';
 import type { EventPosition } from './eventTypes.js';
+import type { SnapshotMark } from './snapshots/snapshotOptions.js';
 
 /** Streams with more events are folded again from the log when their state was spoiled. */
 export const HISTORY_MAX_EVENTS = 256;
@@ -19,6 +20,15 @@ export interface SeenEvent {
   eventId: string;
 }
 
+/** What is known of a stream's newest event besides its position. */
+export interface NewestEvent {
+  /** Empty for a stream without events, as the times are 0. */
+  eventId: string;
+  storedAt: TimestampMillis;
+  /** The latest store time of all events: a clock may have been set back in between. */
+  storedUntil: TimestampMillis;
+}
+
 /** One stream as it was when it was last read or appended to. */
 export interface StreamView<S> {
   /** Undefined after a command changed it without its events being stored. */
@@ -26,9 +36,12 @@ export interface StreamView<S> {
   version: StreamVersion;
   /** Of the newest event; of an empty stream one that everything has reached. */
   position: EventPosition;
+  newest: NewestEvent;
+  /** The newest snapshot that is known of the stream. */
+  snapshot: SnapshotMark;
   /** Everything before this place of the log is known. */
   end: EventLogPosition;
-  /** All events from version 1 on; undefined for a stream that is too long. */
+  /** All events from version 1 on; undefined for a stream that is too long, or that began from a snapshot. */
   history: SeenEvent[] | undefined;
 }
 
@@ -48,6 +61,10 @@ export class StreamViews<S> {
   constructor({ streams = 10_000, events = 100_000 }: ViewBounds = {}) {
     this.#streamsMax = streams;
     this.#eventsMax = events;
+  }
+
+  values(): Iterable<StreamView<S>> {
+    return this.#views.values();
   }
 
   get size(): number {

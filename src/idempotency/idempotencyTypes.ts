@@ -1,6 +1,6 @@
 /**
- * The contract of the idempotency guard: claim, renew, complete, release. Three kinds of claims keep it (Redis,
- * embedded SQLite, memory), and one suite runs on all of them.
+ * The contract of the idempotency guard: claim, renew, complete, release. Four kinds of claims keep it (Redis,
+ * embedded SQLite, PostgreSQL, memory), and one suite runs on all of them.
  *
  * What holds: no effect that was recorded done is begun again while its record lives; two deliveries do not run at
  * once as long as the first renews its lease.

@@ -1,11 +1,13 @@
 /**
  * Callers that wait until a queue has been consumed past a position. Woken by the projection's own commits, and by
- * looking at the checkpoints now and then: another instance may consume the queue.
+ * looking at the checkpoints now and then: another instance may consume the queue. A look that fails changes nothing;
+ * a database that stays away ends the waiting by its time limit.
  */
 import type { Clock, Timer } from '../base/clock.js';
 import { FoldlogError, LifecycleError } from '../base/errors.js';
 import type { QueueOffset } from '../base/flavours.js';
 import type { MessageQueue } from '../protocol/message.js';
+import type { Checkpoint, ProjectionCheckpoints } from './checkpoint.js';
 
 const WAITERS_MAX = 10_000;
 const LOOK_PERIOD_MILLIS = 100;
@@ -26,18 +28,22 @@ export interface WaitOptions {
 export class PositionWaiters {
   readonly #waiters = new Set<Waiter>();
   readonly #clock: Clock;
-  readonly #committedOffset: (queue: MessageQueue) => QueueOffset;
+  readonly #loadCheckpoint: ProjectionCheckpoints['load'];
   #looking: Timer | undefined;
+  /** Queues whose checkpoint is being asked for. */
+  readonly #asked = new Set<string>();
 
-  constructor(parts: { clock: Clock; committedOffset: (queue: MessageQueue) => QueueOffset }) {
+  constructor(parts: { clock: Clock; loadCheckpoint: ProjectionCheckpoints['load'] }) {
     this.#clock = parts.clock;
-    this.#committedOffset = parts.committedOffset;
+    this.#loadCheckpoint = parts.loadCheckpoint;
   }
 
   /** Rejects with REQUEST_TIMEOUT, the signal's reason, or LIFECYCLE when the projection stops. */
   wait(queue: MessageQueue, queueOffset: QueueOffset, options: WaitOptions): Promise<void> {
     const { timeoutMillis, signal, describe } = options;
-    if (this.#committedOffset(queue) > queueOffset) return Promise.resolve();
+    const committed = this.#isAsked(queue) ? undefined : this.#loadCheckpoint(queue);
+    if (committed instanceof Promise) this.#reachedWhen(committed, queue);
+    else if (committed && committed.nextOffset > queueOffset) return Promise.resolve();
     if (signal?.aborted) return Promise.reject(signal.reason);
     if (this.#waiters.size >= WAITERS_MAX) {
       const message = `more than ${WAITERS_MAX} callers wait for one projection`;
@@ -82,7 +88,26 @@ export class PositionWaiters {
   }
 
   #look(): void {
-    for (const { queue } of [...this.#waiters]) this.reached(queue, this.#committedOffset(queue));
+    for (const queue of new Map([...this.#waiters].map((one) => [nameOf(one.queue), one.queue])).values()) {
+      if (this.#isAsked(queue)) continue;
+      const committed = this.#loadCheckpoint(queue);
+      if (committed instanceof Promise) this.#reachedWhen(committed, queue);
+      else if (committed) this.reached(queue, committed.nextOffset);
+    }
+  }
+
+  #isAsked(queue: MessageQueue): boolean {
+    return this.#asked.size > 0 && this.#asked.has(nameOf(queue));
+  }
+
+  #reachedWhen(committed: Promise<Checkpoint | undefined>, queue: MessageQueue): void {
+    const name = nameOf(queue);
+    this.#asked.add(name);
+    const done = () => this.#asked.delete(name);
+    committed.then((checkpoint) => {
+      done();
+      if (checkpoint) this.reached(queue, checkpoint.nextOffset);
+    }, done);
   }
 
   #remove(waiter: Waiter): void {
@@ -91,4 +116,8 @@ export class PositionWaiters {
     this.#looking?.cancel();
     this.#looking = undefined;
   }
+}
+
+function nameOf({ brokerName, topic, queueId }: MessageQueue): string {
+  return `${brokerName} ${topic} ${queueId}`;
 }

@@ -3,21 +3,22 @@
  * of a projection's handlers write through `context.db`, inside the transaction that also moves its checkpoint.
  *
  * Handlers that return no promise run without a turn of the event loop between them, so that a batch of theirs is one
- * short synchronous transaction.
+ * short synchronous transaction where the database is SQLite.
  */
+import type { AppDatabase } from '../database/appDatabase.js';
 import type { SqliteDatabase } from '../database/sqliteDatabase.js';
 import { type EventContext, eventContextOf } from '../eventstore/eventContext.js';
 import type { RecordedEvent } from '../eventstore/eventTypes.js';
 
-/** What a handler of a projection knows besides the event. */
-export interface ProjectionContext<Database = SqliteDatabase> extends EventContext {
+/** What a handler of a projection knows besides the event. `Database` is the application's: see its `database`. */
+export interface ProjectionContext<Database extends AppDatabase = SqliteDatabase> extends EventContext {
   /** The database, within the transaction that also records that this event was applied. */
   db: Database;
 }
 
-export type ProjectionHandler<E extends object = object> = (
+export type ProjectionHandler<E extends object = object, Database extends AppDatabase = SqliteDatabase> = (
   event: E,
-  context: ProjectionContext,
+  context: ProjectionContext<Database>,
 ) => void | Promise<void>;
 
 export interface ProjectionDefinition {
@@ -27,10 +28,10 @@ export interface ProjectionDefinition {
   version: number;
   topics: readonly string[];
   /** By event type. Events of other types are passed over. */
-  // biome-ignore lint/suspicious/noExplicitAny: each handler takes the class of its type
-  handlers: ReadonlyMap<string, ProjectionHandler<any>>;
+  // biome-ignore lint/suspicious/noExplicitAny: each handler takes the class of its type, and the database it is for
+  handlers: ReadonlyMap<string, ProjectionHandler<any, any>>;
   /** Makes the tables; once per name, version and database. */
-  initialise?(db: SqliteDatabase): void | Promise<void>;
+  initialise?(db: AppDatabase): void | Promise<void>;
 }
 
 /** What is the same for all events of one application. */
@@ -48,7 +49,7 @@ export interface ApplyFailure {
 /** Applies the events in order and stops at the first whose handler throws. Undefined: all applied. */
 export function applyEvents(
   definition: ProjectionDefinition,
-  db: SqliteDatabase,
+  db: AppDatabase,
   events: readonly RecordedEvent[],
   options: ApplyOptions,
 ): ApplyFailure | undefined | Promise<ApplyFailure | undefined> {

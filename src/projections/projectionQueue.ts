@@ -5,15 +5,14 @@
  * log that is not the one consumed before stops the queue. A failing batch is rolled back; the events before the
  * failing one are applied by themselves, then the queue holds there. Nothing is ever skipped because of a failure.
  */
-import { FoldlogError, messageOf } from '../base/errors.js';
+import { FoldlogError, isFoldlogError, messageOf } from '../base/errors.js';
 import type { QueueOffset } from '../base/flavours.js';
 import type { ReceivedMessage } from '../client/clientTypes.js';
-import type { SqliteDatabase } from '../database/sqliteDatabase.js';
 import type { EventCodec } from '../eventstore/eventCodec.js';
 import type { RecordedEvent } from '../eventstore/eventTypes.js';
 import type { MessageQueue } from '../protocol/message.js';
+import { type Checkpoint, CheckpointMoved, type ProjectionCheckpoints } from './checkpoint.js';
 import { type ApplyFailure, applyEvents, type ProjectionDefinition } from './projection.js';
-import { type Checkpoint, CheckpointMoved, type ProjectionCheckpoints } from './projectionCheckpoints.js';
 
 export interface ProjectionQueueParts {
   queue: MessageQueue;
@@ -21,7 +20,6 @@ export interface ProjectionQueueParts {
   generation: number;
   definition: ProjectionDefinition;
   codec: EventCodec;
-  database: SqliteDatabase;
   checkpoints: ProjectionCheckpoints;
   /** What is committed now. */
   checkpoint: Checkpoint | undefined;
@@ -44,6 +42,12 @@ interface Decoded {
   count: number;
   problem: FoldlogError | undefined;
 }
+
+type CommitOutcome =
+  | { status: 'committed' }
+  | { status: 'moved'; error: FoldlogError }
+  /** `failedAt`: the event whose handler threw; -1 when it was none of them. */
+  | { status: 'failed'; failedAt: number; error: FoldlogError };
 
 export class ProjectionQueue {
   readonly #parts: ProjectionQueueParts;
@@ -117,7 +121,8 @@ export class ProjectionQueue {
         );
         break;
       }
-      if (message.tags !== undefined && definition.handlers.has(message.tags)) {
+      const type = codec.recognise(message);
+      if (type !== undefined && definition.handlers.has(type)) {
         const outcome = codec.decode(message, this.#generation);
         if (outcome.status !== 'EVENT') {
           const why = outcome.status === 'INVALID' ? outcome.reasons.join('; ') : 'its type has no class here';
@@ -155,17 +160,9 @@ export class ProjectionQueue {
     return { settled: count, ...(problem && { problem }) };
   }
 
-  /** One transaction: the checkpoint first, so that an instance that lost its queue stops before it runs a handler. */
-  async #commit(
-    events: readonly RecordedEvent[],
-    last: ReceivedMessage,
-    signal: AbortSignal,
-  ): Promise<
-    | { status: 'committed' }
-    | { status: 'moved'; error: FoldlogError }
-    | { status: 'failed'; failedAt: number; error: FoldlogError }
-  > {
-    const { database, checkpoints, definition, queue } = this.#parts;
+  /** One transaction for the events and their checkpoint. */
+  async #commit(events: readonly RecordedEvent[], last: ReceivedMessage, signal: AbortSignal): Promise<CommitOutcome> {
+    const { checkpoints, definition, queue } = this.#parts;
     const { commitLogOffset, msgId, queueOffset } = last;
     const from = this.#checkpoint;
     const to: Checkpoint = { nextOffset: queueOffset + 1, generation: this.#generation, commitLogOffset, msgId };
@@ -175,22 +172,30 @@ export class ProjectionQueue {
       if (failed) throw failed.error;
     };
     try {
-      await database.transaction((db) => {
-        checkpoints.move(db, queue, from, to);
+      await checkpoints.advance({ queue, from, to }, (db) => {
+        failure = undefined;
         const applied = applyEvents(definition, db, events, { signal });
         return applied instanceof Promise ? applied.then(rollBackOn) : rollBackOn(applied);
       });
     } catch (thrown) {
-      if (thrown instanceof CheckpointMoved) {
-        this.#checkpoint = checkpoints.load(queue);
-        return { status: 'moved', error: thrown };
-      }
+      if (thrown instanceof CheckpointMoved) return this.#moved(thrown);
+      if (isDatabaseAway(thrown)) return { status: 'failed', failedAt: -1, error: this.#databaseError(thrown) };
       const failedEvent = failure && events[failure.at];
       if (!failure || !failedEvent) return { status: 'failed', failedAt: -1, error: this.#databaseError(thrown) };
       return { status: 'failed', failedAt: failure.at, error: this.#handlerError(failedEvent, failure.error) };
     }
     this.#checkpoint = to;
     return { status: 'committed' };
+  }
+
+  /** Goes on from what is committed, if the database says it; else it is asked again by the next batch. */
+  async #moved(error: CheckpointMoved): Promise<CommitOutcome> {
+    try {
+      this.#checkpoint = await this.#parts.checkpoints.load(this.queue);
+      return { status: 'moved', error };
+    } catch (thrown) {
+      return { status: 'failed', failedAt: -1, error: this.#databaseError(thrown) };
+    }
   }
 
   #error(message: ReceivedMessage, code: 'CORRUPTION' | 'EVENT_INVALID', what: string): FoldlogError {
@@ -225,6 +230,11 @@ export class ProjectionQueue {
     const { name, version } = this.#parts.definition;
     return `${name} version ${version}`;
   }
+}
+
+/** No handler's fault, though one of them met it. */
+function isDatabaseAway(thrown: unknown): boolean {
+  return isFoldlogError(thrown) && thrown.code === 'DATABASE_FAILED' && thrown.retriable;
 }
 
 export function isSameRecord(last: Checkpoint, message: ReceivedMessage): boolean {

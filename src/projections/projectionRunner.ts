@@ -14,20 +14,21 @@ import type { ConsumeContext, ConsumeOutcome, OffsetStore, ReceivedMessage } fro
 import { PullConsumer } from '../client/pullConsumer.js';
 import { PushConsumer } from '../client/pushConsumer.js';
 import type { Session } from '../client/session.js';
-import type { SqliteDatabase } from '../database/sqliteDatabase.js';
+import type { AppDatabase } from '../database/appDatabase.js';
 import type { EventCodec } from '../eventstore/eventCodec.js';
 import type { EventPosition } from '../eventstore/eventTypes.js';
 import type { MessageQueue } from '../protocol/message.js';
+import { type Checkpoint, CheckpointMoved, type ProjectionCheckpoints } from './checkpoint.js';
 import { logGenerationOf } from './logGeneration.js';
 import { PositionWaiters } from './positionWaiters.js';
 import type { ProjectionDefinition } from './projection.js';
-import { type Checkpoint, CheckpointMoved, ProjectionCheckpoints } from './projectionCheckpoints.js';
+import { checkpointsIn } from './projectionCheckpoints.js';
 import { changedLogError, isSameRecord, ProjectionQueue } from './projectionQueue.js';
 
 export interface ProjectionRunnerOptions {
   session: Session;
   codec: EventCodec;
-  database: SqliteDatabase;
+  database: AppDatabase;
   definition: ProjectionDefinition;
   /** Consumer group. Default `projection-<name>-v<version>`. */
   group?: string;
@@ -72,7 +73,7 @@ const PAUSE_MOVED_MILLIS = 50;
 export class ProjectionRunner {
   readonly group: string;
   readonly definition: ProjectionDefinition;
-  readonly database: SqliteDatabase;
+  readonly database: AppDatabase;
   readonly #session: Session;
   readonly #codec: EventCodec;
   readonly #batchMaxSize: number;
@@ -99,10 +100,10 @@ export class ProjectionRunner {
     this.#clock = options.clock ?? systemClock;
     this.#logger = options.logger ?? silentLogger;
     this.#lifecycle = new Lifecycle(`projection ${definition.name}`);
-    this.#checkpoints = new ProjectionCheckpoints(options.database, definition);
+    this.#checkpoints = checkpointsIn(options.database, definition);
     this.#waiters = new PositionWaiters({
       clock: this.#clock,
-      committedOffset: (queue) => this.#checkpoints.load(queue)?.nextOffset ?? 0,
+      loadCheckpoint: (queue) => this.#checkpoints.load(queue),
     });
     this.#pull = new PullConsumer({ session: options.session, group: this.group });
   }
@@ -169,7 +170,7 @@ export class ProjectionRunner {
       if (!(await this.#session.routes.get(topic))) continue;
       for (const queue of await this.#pull.fetchQueues(topic)) {
         const [endOffset, minOffset] = await Promise.all([this.#pull.maxOffset(queue), this.#pull.minOffset(queue)]);
-        const nextOffset = this.#checkpoints.load(queue)?.nextOffset ?? minOffset;
+        const nextOffset = (await this.#checkpoints.load(queue))?.nextOffset ?? minOffset;
         queues.push({ queue, nextOffset, endOffset });
       }
     }
@@ -203,9 +204,9 @@ export class ProjectionRunner {
   async #takeOver(queue: MessageQueue): Promise<number | undefined> {
     if (!this.definition.topics.includes(queue.topic)) return undefined;
     const generation = await logGenerationOf(this.#session, queue);
-    const checkpoint = this.#checkpoints.load(queue);
-    const { definition, database } = this;
-    const parts = { queue, definition, database, codec: this.#codec, checkpoints: this.#checkpoints };
+    const checkpoint = await this.#checkpoints.load(queue);
+    const { definition } = this;
+    const parts = { queue, definition, codec: this.#codec, checkpoints: this.#checkpoints };
     if (checkpoint) {
       const error = await this.#verify(queue, checkpoint);
       if (error) {

@@ -52,7 +52,7 @@ export function decodeBatchBody(source: Buffer): BatchMessage[] {
   while (reader.bytesLeft > 0) {
     const start = reader.position;
     const size = reader.int32('total size');
-    reader.bytes(8, 'magic and CRC');
+    reader.skip(8, 'magic and CRC');
     const flag = reader.int32('flag');
     const body = reader.bytes(reader.int32('body length'), 'body');
     const propertiesText = reader.text(reader.int16('properties length'), 'properties');

@@ -50,6 +50,10 @@ export class ByteReader {
     return this.#source.subarray(start, start + length);
   }
 
+  skip(length: number, part: string): void {
+    this.#take(length, part);
+  }
+
   text(length: number, part: string): string {
     const start = this.#take(length, part);
     return this.#source.toString('utf8', start, start + length);

@@ -8,7 +8,7 @@
  *     8 + h   body          rest
  */
 import { FoldlogError } from '../base/errors.js';
-import { decodeHeader, encodeHeader, encodeJsonHeader, headerTypeOf } from './headerCodec.js';
+import { decodeHeader, encodeHeader, encodeJsonHeader, headerTypeOf, writeJsonHeader } from './headerCodec.js';
 import type { RemotingCommand } from './remotingCommand.js';
 
 /** The largest frame, length word included, that peers accept (com.rocketmq.remoting.frameMaxLength). */
@@ -17,6 +17,8 @@ export const MAX_FRAME_BYTES = 16 * 1024 * 1024;
 /** Length word and header word. */
 const PREFIX_BYTES = 8;
 const HEADER_LENGTH_MASK = 0x00ff_ffff;
+/** Where headers of usual size are written before the size of their frame is known. */
+const scratch = Buffer.allocUnsafeSlow(4096);
 
 /** One buffer with everything. Throws FRAME_INVALID when the frame would be too long for peers. */
 export function encodeFrame(command: RemotingCommand): Buffer {
@@ -27,6 +29,14 @@ export function encodeFrame(command: RemotingCommand): Buffer {
     frame.writeInt32BE((1 << 24) | header.length, 4);
     header.copy(frame, PREFIX_BYTES);
     body.copy(frame, PREFIX_BYTES + header.length);
+    return frame;
+  }
+  const headerEnd = writeJsonHeader(scratch, PREFIX_BYTES, command);
+  if (headerEnd > 0) {
+    const frame = allocateFrame(command, headerEnd - PREFIX_BYTES);
+    frame.writeInt32BE(headerEnd - PREFIX_BYTES, 4);
+    scratch.copy(frame, PREFIX_BYTES, PREFIX_BYTES, headerEnd);
+    if (body.length > 0) body.copy(frame, headerEnd);
     return frame;
   }
   const header = encodeJsonHeader(command);
@@ -61,8 +71,7 @@ export function decodeFrame(frame: Buffer): RemotingCommand {
   if (headerEnd > frame.length) {
     throw new FoldlogError('FRAME_INVALID', `header of ${headerEnd - 4} bytes in a frame of ${frame.length}`);
   }
-  const header = decodeHeader(frame.subarray(4, headerEnd), type === 1 ? 'ROCKETMQ' : 'JSON');
-  return { ...header, body: frame.subarray(headerEnd) };
+  return decodeHeader(frame, type === 1 ? 'ROCKETMQ' : 'JSON', 4, headerEnd, frame.subarray(headerEnd));
 }
 
 /** No header of foldlog's own comes near this. */

@@ -14,6 +14,17 @@ import type { CommitLogOffset } from '../base/flavours.js';
 import type { HostAddress } from './message.js';
 import { packHost, unpackHostAt } from './messageRecord.js';
 
+const HEX_BYTES: readonly string[] = Array.from({ length: 256 }, (_, byte) =>
+  byte.toString(16).toUpperCase().padStart(2, '0'),
+);
+
+const hexByte = (byte: number): string => HEX_BYTES[byte] ?? '';
+
+/** The low 32 bits of an integer as eight upper-case digits. */
+export function hex32(value: number): string {
+  return hexByte(value >>> 24) + hexByte((value >>> 16) & 0xff) + hexByte((value >>> 8) & 0xff) + hexByte(value & 0xff);
+}
+
 /** @param packedHost address and port of the store, as packHost makes it */
 export function encodeOffsetMsgId(packedHost: Buffer, commitLogOffset: CommitLogOffset): string {
   const bytes = Buffer.allocUnsafe(packedHost.length + 8);
@@ -47,7 +58,9 @@ export class UniqKeyGenerator {
   readonly #clock: Clock;
   /** Address, process and constant: the same in every id. */
   readonly #fixedPart: string;
-  readonly #variable = Buffer.alloc(6);
+  /** The ids of one millisecond differ only in their count. */
+  #partOfMillis = '';
+  #millisOfMonth = Number.NaN;
   #monthStart = 0;
   #nextMonthStart = 0;
   #count = 0;
@@ -67,10 +80,13 @@ export class UniqKeyGenerator {
     if (now >= this.#nextMonthStart) this.#startMonth(now);
     let millisOfMonth = now - this.#monthStart;
     if (millisOfMonth < 0 && millisOfMonth > -SMALL_STEP_BACK_MILLIS) millisOfMonth = 0;
-    this.#variable.writeInt32BE(millisOfMonth | 0, 0);
-    this.#variable.writeUInt16BE(this.#count, 4);
-    this.#count = (this.#count + 1) & 0xffff;
-    return this.#fixedPart + this.#variable.toString('hex').toUpperCase();
+    if (millisOfMonth !== this.#millisOfMonth) {
+      this.#millisOfMonth = millisOfMonth;
+      this.#partOfMillis = this.#fixedPart + hex32(millisOfMonth);
+    }
+    const count = this.#count;
+    this.#count = (count + 1) & 0xffff;
+    return this.#partOfMillis + hexByte(count >> 8) + hexByte(count & 0xff);
   }
 
   /** Local midnight of the first day, as upstream's calendar has it. */

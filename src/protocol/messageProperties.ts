@@ -122,12 +122,21 @@ export function encodeProperties(properties: Readonly<Record<string, string | un
   for (const name in properties) {
     const value = properties[name];
     if (value === undefined || value === '') continue;
-    if (holdsSeparator(name) || holdsSeparator(value)) {
-      throw new OptionsError(`property ${JSON.stringify(name)} holds the character 0x01 or 0x02: remove it`, { name });
-    }
-    text += name + NAME_END + value + ITEM_END;
+    if (holdsSeparator(name)) throw separatorInside(name);
+    text += encodeProperty(name, value);
   }
   return text;
+}
+
+/** One property of a name that needs no look: '' without a value. Throws OptionsError for 0x01 or 0x02 inside. */
+export function encodeProperty(name: string, value: string | undefined): string {
+  if (value === undefined || value === '') return '';
+  if (holdsSeparator(value)) throw separatorInside(name);
+  return name + NAME_END + value + ITEM_END;
+}
+
+function separatorInside(name: string): OptionsError {
+  return new OptionsError(`property ${JSON.stringify(name)} holds the character 0x01 or 0x02: remove it`, { name });
 }
 
 function holdsSeparator(text: string): boolean {

@@ -137,6 +137,8 @@ export const REQUEST_CODE = {
   APPEND_EVENTS: 18601,
   /** The records that carry a key, in log order, paged. */
   READ_BY_KEY: 18602,
+  /** The records of event topics in log order, paged; held while there is nothing new. */
+  READ_EVENTS: 18603,
 } as const;
 
 export type RequestCodeName = keyof typeof REQUEST_CODE;

@@ -47,6 +47,8 @@ export const RESPONSE_CODE = {
   EXPECTED_VERSION_CONFLICT: 18001,
   /** Something is stored under a key of the condition since its position. Nothing was stored. */
   CONDITION_CONFLICT: 18002,
+  /** The log has lost some of what the asker knows of it. */
+  POSITION_LOST: 18003,
 } as const;
 
 export type ResponseCodeName = keyof typeof RESPONSE_CODE;

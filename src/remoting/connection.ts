@@ -2,7 +2,8 @@
  * One TCP connection, either end of it: frames in, frames out, requests both ways. It is the {@link Peer} that
  * processors see. Rules it keeps:
  *
- * - All frames of one turn of the event loop leave in one write to the socket.
+ * - All frames that one event brings about (bytes that came, a turn of the log that was written) leave in one write to the
+ *   socket, before the event loop goes on: one more round of it costs as much as the write.
  * - A server stops reading from a peer that does not read its answers ({@link WRITE_SOFT_BYTES}) and cuts it off when
  *   even so too much piles up ({@link WRITE_HARD_BYTES}). A client never stops reading, or both ends could wait for
  *   each other; it refuses new requests with TOO_BUSY instead.
@@ -90,7 +91,9 @@ export class Connection implements Peer {
   /** Requests of the peer that are not answered yet. */
   #requests = 0;
   #lastActive: number;
-  /** Frames of this turn. */
+  /** Runs when the callback of the event under way is done, and the promises that it settled. */
+  readonly #flushSoon = () => this.#flush();
+  /** Frames that wait for that. */
   #queued: Buffer[] = [];
   #queuedBytes = 0;
   /** Frames that came while too much was unsent: a few bytes can ask for many megabytes. At most one chunk of them. */
@@ -244,7 +247,7 @@ export class Connection implements Peer {
   }
 
   #send(frame: Buffer): void {
-    if (this.#queued.length === 0) setImmediate(() => this.#flush());
+    if (this.#queued.length === 0) process.nextTick(this.#flushSoon);
     this.#queued.push(frame);
     this.#queuedBytes += frame.length;
     const { unsentBytes } = this;

@@ -17,7 +17,7 @@ import { type Logger, silentLogger } from '../base/logger.js';
 import type { ReceivedMessage } from '../client/clientTypes.js';
 import { PullConsumer, type PullFilter } from '../client/pullConsumer.js';
 import type { Session } from '../client/session.js';
-import type { SqliteDatabase } from '../database/sqliteDatabase.js';
+import { type AppDatabase, transactionOn } from '../database/appDatabase.js';
 import type { EventCodec } from '../eventstore/eventCodec.js';
 import type { RecordedEvent } from '../eventstore/eventTypes.js';
 import { logGenerationOf } from '../projections/logGeneration.js';
@@ -57,7 +57,7 @@ export interface ReplayOptions {
   /** Gets each event; awaited. Events of types without a class are passed over. */
   onEvent?: (recorded: RecordedEvent, context: ReplayContext) => void | Promise<void>;
   /** Or: a projection, applied to a fresh database. Its tables are made there. */
-  projection?: { definition: ProjectionDefinition; database: SqliteDatabase };
+  projection?: { definition: ProjectionDefinition; database: AppDatabase };
   /** Called after each batch. */
   onProgress?: (progress: ReplayProgress) => void;
   /** Read, decode and count, but apply nothing. */
@@ -125,7 +125,7 @@ class Replay {
     const { projection, dryRun, batchSize = BATCH_SIZE } = this.#options;
     this.#queues = await this.#ranges();
     if (projection && !dryRun) {
-      await projection.database.transaction((database) => projection.definition.initialise?.(database));
+      await transactionOn(projection.database, (database) => projection.definition.initialise?.(database));
     }
     for (let message = await this.#next(); message; message = await this.#next()) {
       const recorded = this.#select(message);
@@ -189,7 +189,8 @@ class Replay {
   /** The event, unless it is outside the times or nobody wants it. */
   #select(message: ReceivedMessage): RecordedEvent | undefined {
     const { codec, by = 'stored', projection } = this.#options;
-    const isWanted = message.tags !== undefined && (projection?.definition.handlers.has(message.tags) ?? true);
+    const type = codec.typeOf(message.tags ?? '');
+    const isWanted = !projection || (type !== undefined && projection.definition.handlers.has(type));
     const time = by === 'stored' ? message.storeTimestamp : occurredAtOf(message);
     if (!isWanted || time < this.#from || time >= this.#to) {
       this.#skipped++;
@@ -224,7 +225,7 @@ class Replay {
     const { onEvent, projection } = this.#options;
     if (projection) {
       const { definition, database } = projection;
-      await database.transaction((db) => {
+      await transactionOn(database, (db) => {
         const check = (failure: { at: number; error: unknown } | undefined) => {
           if (failure) throw handlerFailed(batch[failure.at], failure.error);
         };

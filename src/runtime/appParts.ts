@@ -9,12 +9,16 @@ import { joinPath } from '../base/files.js';
 import type { CloseStack } from '../base/lifecycle.js';
 import type { Logger } from '../base/logger.js';
 import { Producer } from '../client/producer.js';
-import type { SqliteDatabase } from '../database/sqliteDatabase.js';
-import type { EventCodec } from '../eventstore/eventCodec.js';
+import { type AppDatabase, openDatabase } from '../database/appDatabase.js';
+import { EventCodec } from '../eventstore/eventCodec.js';
 import { EventLog } from '../eventstore/eventLog.js';
 import { EventReader } from '../eventstore/eventReader.js';
 import { EventStore } from '../eventstore/eventStore.js';
 import { EventTopics } from '../eventstore/eventTopics.js';
+import { Insistence } from '../eventstore/insistence.js';
+import { SnapshotKeeper } from '../eventstore/snapshots/snapshotKeeper.js';
+import type { SnapshotParts } from '../eventstore/snapshots/snapshotParts.js';
+import { UnknownTypes } from '../eventstore/unknownTypes.js';
 import { IdempotencyGuard } from '../idempotency/idempotencyGuard.js';
 import { type BrokerLink, openBrokerLink } from './brokerLink.js';
 import { consoleLogger } from './consoleLogger.js';
@@ -30,39 +34,75 @@ export interface AppParts {
   logger: Logger;
   link: BrokerLink;
   codec: EventCodec;
+  unknownTypes: UnknownTypes;
   log: EventLog;
   reader: EventReader;
   topics: EventTopics;
   store: EventStore;
   producer: Producer;
   container: HandlerContainer;
-  database: () => Promise<SqliteDatabase>;
+  snapshots: SnapshotParts;
+  database: () => Promise<AppDatabase>;
   guard: () => Promise<IdempotencyGuard>;
+}
+
+/** How the application reads events, known before anything is opened. */
+export interface EventDecoding {
+  codec: EventCodec;
+  unknownTypes: UnknownTypes;
+}
+
+/** Throws OptionsError for event classes and upcasters that do not fit together. */
+export function eventDecodingOf(options: FoldlogOptions, { eventClasses, upcasters }: Declarations): EventDecoding {
+  const { clock = systemClock, logger = consoleLogger } = options;
+  const unknownTypes = new UnknownTypes({ clock, logger });
+  const codec = new EventCodec(eventClasses, { upcasters, onUnknown: (message) => unknownTypes.met(message) });
+  return { codec, unknownTypes };
 }
 
 /** Opens what every application has. */
 export async function openParts(
   options: FoldlogOptions,
   declarations: Declarations,
-  codec: EventCodec,
+  { codec, unknownTypes }: EventDecoding,
   closes: CloseStack,
 ): Promise<AppParts> {
   const { clock = systemClock, logger = consoleLogger } = options;
+  closes.push(() => unknownTypes.close());
   const link = await openBrokerLink(options, { clock, logger }, closes);
   const { session } = link;
   const container = new HandlerContainer(options.container);
   closes.push(() => container.close());
-  const database = databaseOpener(options, closes);
+  const database = databaseOpener(options, logger, closes);
   const guard = guardOpener(options, { database, clock, logger }, closes);
-  const log = new EventLog({ session, clock, logger, ...repeatOf(options) });
-  closes.push(() => log.close());
+  const insistence = new Insistence({ clock, logger, ...repeatOf(options) });
+  closes.push(() => insistence.close());
+  const log = new EventLog({ session, insistence });
   const reader = new EventReader({ log, codec });
-  const topics = new EventTopics({ session, clock });
+  const topics = new EventTopics({ session, clock, insistence });
   const store = new EventStore({ log, reader, codec, clock, topics });
+  closes.push(() => store.close());
   const producer = new Producer({ session });
   closes.push(() => producer.close());
-  const made = { codec, log, reader, topics, store, producer, container, database, guard };
+  const snapshots = { keeper: snapshotKeeperOf({ database, clock, logger }, closes), logger };
+  const made = { codec, unknownTypes, log, reader, topics, store, producer, container, snapshots, database, guard };
   return { options, declarations, clock, logger, link, ...made };
+}
+
+/** Closed before the database: registered when the database is open. */
+function snapshotKeeperOf(
+  { database, clock, logger }: Pick<AppParts, 'clock' | 'database' | 'logger'>,
+  closes: CloseStack,
+): SnapshotKeeper {
+  let isRegistered = false;
+  const open = async () => {
+    const opened = await database();
+    if (!isRegistered) closes.push(() => keeper.close());
+    isRegistered = true;
+    return opened;
+  };
+  const keeper = new SnapshotKeeper({ database: open, clock, logger });
+  return keeper;
 }
 
 /** Opens the guard when something first needs it. */
@@ -85,15 +125,20 @@ function guardOpener(
 }
 
 /** Opens the database when something first needs it. */
-function databaseOpener({ store, database: file }: FoldlogOptions, closes: CloseStack): () => Promise<SqliteDatabase> {
-  let opening: Promise<SqliteDatabase> | undefined;
+function databaseOpener(
+  { store, database: named }: FoldlogOptions,
+  logger: Logger,
+  closes: CloseStack,
+): () => Promise<AppDatabase> {
+  let opening: Promise<AppDatabase> | undefined;
   const open = async () => {
-    const path = file ?? (store === undefined ? undefined : joinPath(store, 'app.db'));
-    if (path === undefined) {
-      throw new OptionsError('database must be given with namesrv: projections and the embedded guard live there');
+    const text = named ?? (store === undefined ? undefined : joinPath(store, 'app.db'));
+    if (text === undefined) {
+      throw new OptionsError(
+        'database must be given with namesrv: projections, snapshots and the embedded guard live there',
+      );
     }
-    const { SqliteDatabase: Database } = await import('../database/sqliteDatabase.js');
-    const database = Database.open(path);
+    const database = await openDatabase(text, { logger });
     closes.push(() => database.close());
     return database;
   };

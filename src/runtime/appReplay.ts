@@ -7,7 +7,7 @@ import type { Clock } from '../base/clock.js';
 import { OptionsError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
 import type { Session } from '../client/session.js';
-import type { SqliteDatabase } from '../database/sqliteDatabase.js';
+import { type AppDatabase, openDatabase } from '../database/appDatabase.js';
 import type { SqlFilter } from '../decorators/filter.js';
 import {
   consumerFactsOf,
@@ -16,8 +16,10 @@ import {
   handlerKindOf,
   projectionFactsOf,
 } from '../decorators/handlerMetadata.js';
+import type { AnyClass } from '../eventstore/classMetadata.js';
 import { EventCodec } from '../eventstore/eventCodec.js';
 import type { EventClass, RecordedEvent } from '../eventstore/eventTypes.js';
+import { withStoredTypes } from '../eventstore/storedTypes.js';
 import type { IdempotencyGuard } from '../idempotency/idempotencyGuard.js';
 import {
   type ReplayContext,
@@ -48,10 +50,10 @@ interface RangeOptions {
   signal?: AbortSignal;
 }
 
-/** Into a `@Projection` class on a fresh database: a path, or one that is open. */
+/** Into a `@Projection` class on a fresh database: a path, `postgres://…`, or one that is open. */
 export interface ProjectionReplay extends RangeOptions {
   projection: HandlerClass;
-  database: string | SqliteDatabase;
+  database: string | AppDatabase;
 }
 
 /** Into a `@Consumer` class that says `replay: 'run'`. Its guard tells this replay's effects from the first ones. */
@@ -70,6 +72,7 @@ export type AppReplayOptions = ProjectionReplay | ConsumerReplay | EventReplay;
 export interface AppReplayParts {
   session: Session;
   eventClasses: readonly EventClass[];
+  upcasters: readonly AnyClass[];
   resolve: (handlerClass: HandlerClass) => Promise<object>;
   guard: () => Promise<IdempotencyGuard>;
   clock: Clock;
@@ -86,7 +89,7 @@ export async function replayInto(options: AppReplayOptions, parts: AppReplayPart
     const facts = projectionFactsOf(projection);
     if (facts.replay === 'skip') throw skipped(projection);
     const definition = projectionDefinitionOf(facts, await parts.resolve(projection));
-    const { database, close } = await openTarget(target);
+    const { database, close } = await openTarget(target, logger);
     try {
       return await replay({ ...shared, codec, topics: facts.topics, projection: { definition, database } });
     } finally {
@@ -96,7 +99,7 @@ export async function replayInto(options: AppReplayOptions, parts: AppReplayPart
   if ('consumer' in options) return replayConsumer(options.consumer, shared, parts);
   return replay({
     ...shared,
-    codec: new EventCodec(parts.eventClasses),
+    codec: new EventCodec(parts.eventClasses, { upcasters: parts.upcasters }),
     topics: options.topics,
     onEvent: options.onEvent,
   });
@@ -112,10 +115,11 @@ async function replayConsumer(
   const handler = await parts.resolve(consumer);
   const guard = facts.handlers.some(({ idempotent }) => idempotent) ? await parts.guard() : undefined;
   const routes = new Map(facts.handlers.map((route) => [route.type, route]));
+  const codec = codecFor(consumer, parts);
   return replay({
-    filter: facts.subscription,
+    filter: withStoredTypes(facts.subscription, codec),
     ...shared,
-    codec: codecFor(consumer, parts),
+    codec,
     topics: [facts.topic],
     async onEvent(recorded, { replayId, signal }) {
       const route = routes.get(recorded.type);
@@ -135,17 +139,16 @@ async function replayConsumer(
 }
 
 /** The application's event classes and those of a class that is not among its handlers. */
-function codecFor(handlerClass: HandlerClass, { eventClasses }: AppReplayParts): EventCodec {
+function codecFor(handlerClass: HandlerClass, { eventClasses, upcasters }: AppReplayParts): EventCodec {
   if (handlerKindOf(handlerClass) === undefined) {
     throw new OptionsError(`${handlerClass.name} is marked with neither @Projection nor @Consumer`);
   }
-  return new EventCodec([...new Set([...eventClasses, ...eventClassesOf(handlerClass)])]);
+  return new EventCodec([...new Set([...eventClasses, ...eventClassesOf(handlerClass)])], { upcasters });
 }
 
-async function openTarget(target: string | SqliteDatabase) {
+async function openTarget(target: string | AppDatabase, logger: Logger) {
   if (typeof target !== 'string') return { database: target, close: async () => {} };
-  const { SqliteDatabase: Database } = await import('../database/sqliteDatabase.js');
-  const database = Database.open(target);
+  const database = await openDatabase(target, { logger });
   return { database, close: () => database.close() };
 }
 

@@ -7,15 +7,18 @@ import { OptionsError } from '../base/errors.js';
 import { type CloseStack, Lifecycle } from '../base/lifecycle.js';
 import { Producer } from '../client/producer.js';
 import type { Session } from '../client/session.js';
+import type { AppDatabase } from '../database/appDatabase.js';
+import type { SqliteDatabase } from '../database/sqliteDatabase.js';
 import type { ConsumerFacts, HandlerClass, ProjectionFacts } from '../decorators/handlerMetadata.js';
 import { type AggregateClass, type AggregateRoot, aggregateFactsOf } from '../eventstore/aggregate.js';
 import { AggregateStore } from '../eventstore/aggregateStore.js';
-import { type Decider, DeciderStore, type DeciderStreamOptions } from '../eventstore/decider.js';
-import { EventCodec } from '../eventstore/eventCodec.js';
+import { DECIDER_NAME_DEFAULT, type Decider, DeciderStore, type DeciderStreamOptions } from '../eventstore/decider.js';
 import { EventStore } from '../eventstore/eventStore.js';
+import { withStoredTypes } from '../eventstore/storedTypes.js';
+import type { UnknownEventType } from '../eventstore/unknownTypes.js';
 import { ProjectionRunner } from '../projections/projectionRunner.js';
 import type { ReplayReport } from '../replay/replay.js';
-import { type AppParts, openParts } from './appParts.js';
+import { type AppParts, eventDecodingOf, openParts } from './appParts.js';
 import { type AppReplayOptions, replayInto } from './appReplay.js';
 import { ConsumerRunner } from './consumerRunner.js';
 import { checkOptions, type Declared, declarationsOf, type FoldlogOptions } from './foldlogOptions.js';
@@ -30,7 +33,9 @@ export class Foldlog {
   readonly #parts: AppParts;
   readonly #aggregates = new Map<AggregateClass, unknown>();
   readonly #deciders = new Map<object, Map<string, unknown>>();
-  readonly #projections = new Map<HandlerClass, ProjectionHandle>();
+  /** Whose snapshots these are, by topic, stream and name. */
+  readonly #snapshotsOf = new Map<string, object>();
+  readonly #projections = new Map<HandlerClass, ProjectionHandle<AppDatabase>>();
   readonly #consumers: ConsumerRunner[] = [];
   readonly #runners: ProjectionRunner[] = [];
 
@@ -45,17 +50,18 @@ export class Foldlog {
    * aggregates; starts consumers and projections. A consumer of a topic that does not exist yet waits for it.
    *
    * @throws OptionsError for wrong options and declarations; FoldlogError STORE_LOCKED, PORT_TAKEN, CORRUPTION,
-   * CONNECT_FAILED, GUARD_UNAVAILABLE. Nothing stays open then.
+   * CONNECT_FAILED, GUARD_UNAVAILABLE, DATABASE_FAILED. Nothing stays open then.
    * @example await using app = await Foldlog.start({ store: './data', handlers: [Order, Billing, OrderSummary] });
    */
   static async start(options: FoldlogOptions): Promise<Foldlog> {
     checkOptions(options);
     const declarations = declarationsOf(options);
-    const codec = new EventCodec(declarations.eventClasses);
+    if (declarations.aggregates.some((one) => aggregateFactsOf(one).snapshot)) assertDatabase(options);
+    const events = eventDecodingOf(options, declarations);
     const lifecycle = new Lifecycle('application');
     let app: Foldlog | undefined;
     await lifecycle.start(async (closes) => {
-      const parts = await openParts(options, declarations, codec, closes);
+      const parts = await openParts(options, declarations, events, closes);
       app = new Foldlog(lifecycle, parts);
       await app.#startHandlers(closes);
     });
@@ -94,8 +100,8 @@ export class Foldlog {
     if (!found) {
       aggregateFactsOf(aggregateClass);
       this.#assertHandler(aggregateClass, this.#parts.declarations.aggregates);
-      const { store, reader, options } = this.#parts;
-      found = new AggregateStore({ aggregateClass, store, reader, ...cacheOf(options) });
+      const { store, reader, snapshots, options } = this.#parts;
+      found = new AggregateStore({ aggregateClass, store, reader, snapshots, ...cacheOf(options) });
       this.#aggregates.set(aggregateClass, found);
     }
     return found;
@@ -111,22 +117,24 @@ export class Foldlog {
     this.#deciders.set(functions, known);
     let found = known.get(name) as DeciderStore<Command, State> | undefined;
     if (!found) {
-      const { store, reader } = this.#parts;
-      found = new DeciderStore({ decider: functions, options, store, reader, ...cacheOf(this.#parts.options) });
+      const { store, reader, snapshots, options: given } = this.#parts;
+      if (options.snapshot) this.#assertOwnSnapshots(functions, options, options.snapshot.name);
+      const parts = { decider: functions, options, store, reader, snapshots };
+      found = new DeciderStore({ ...parts, ...cacheOf(given) });
       known.set(name, found);
     }
     return found;
   }
 
-  /** A projection that is among the handlers. */
-  projection(projectionClass: HandlerClass): ProjectionHandle {
+  /** A projection that is among the handlers. Name the `Database` when it is not SQLite. */
+  projection<Database extends AppDatabase = SqliteDatabase>(projectionClass: HandlerClass): ProjectionHandle<Database> {
     const found = this.#projections.get(projectionClass);
     if (!found) {
       throw new OptionsError(`${projectionClass.name} is not among the projections of this application`, {
         class: projectionClass.name,
       });
     }
-    return found;
+    return found as ProjectionHandle<Database>;
   }
 
   /**
@@ -141,11 +149,26 @@ export class Foldlog {
     return replayInto(options, {
       session: link.session,
       eventClasses: declarations.eventClasses,
+      upcasters: declarations.upcasters,
       resolve: (handlerClass) => container.resolve(handlerClass),
       guard,
       clock,
       logger,
     });
+  }
+
+  /**
+   * Types of events that were met since the start and that no class here reads, with how often. They stay in the log;
+   * aggregates are folded without them.
+   */
+  unknownEventTypes(): UnknownEventType[] {
+    return this.#parts.unknownTypes.list();
+  }
+
+  /** Drops every snapshot in the application's database; they are taken again in time. How many there were. */
+  dropSnapshots(): Promise<number> {
+    this.#lifecycle.assertRunning();
+    return this.#parts.snapshots.keeper.drop({});
   }
 
   /** How far each consumer group and projection of this application is behind the log, by the queues it has here. */
@@ -167,6 +190,20 @@ export class Foldlog {
     return this.stop();
   }
 
+  /** Two deciders that keep different states under one name would only drop each other's. */
+  #assertOwnSnapshots(functions: object, { topic, stream }: DeciderStreamOptions, name = DECIDER_NAME_DEFAULT): void {
+    assertDatabase(this.#parts.options);
+    const key = `${topic}/${stream}/${name}`;
+    const other = this.#snapshotsOf.get(key);
+    if (other !== undefined && other !== functions) {
+      throw new OptionsError(
+        `two deciders of streams ${stream}:… in topic ${topic} keep snapshots named ${name}: give one another name`,
+        { topic, stream, name },
+      );
+    }
+    this.#snapshotsOf.set(key, functions);
+  }
+
   #assertHandler(handlerClass: AggregateClass, known: readonly AggregateClass[]): void {
     if (known.includes(handlerClass)) return;
     throw new OptionsError(`${handlerClass.name} is not among the handlers of this application: add it`, {
@@ -182,14 +219,21 @@ export class Foldlog {
     for (const topic of new Set(declarations.aggregates.map((one) => aggregateFactsOf(one).topic))) {
       await topics.prepare(topic);
     }
+    for (const aggregateClass of declarations.aggregates) {
+      if (!aggregateFactsOf(aggregateClass).snapshot) continue;
+      // Finds out whether its state can be kept at all.
+      this.aggregate(aggregateClass);
+      await this.#parts.snapshots.keeper.prepare();
+    }
     for (const declared of declarations.projections) await this.#startProjection(declared, closes);
     for (const { handlerClass, facts } of declarations.consumers) {
       await this.#startConsumer(facts, await container.resolve(handlerClass), closes);
     }
   }
 
-  async #startConsumer(facts: ConsumerFacts, handler: object, closes: CloseStack): Promise<void> {
+  async #startConsumer(declared: ConsumerFacts, handler: object, closes: CloseStack): Promise<void> {
     const { codec, log, link, topics, clock, logger } = this.#parts;
+    const facts = { ...declared, subscription: withStoredTypes(declared.subscription, codec) };
     const guard = facts.handlers.some(({ idempotent }) => idempotent) ? await this.#parts.guard() : undefined;
     for (const { ttlMillis } of facts.handlers) if (ttlMillis !== undefined) guard?.assertTtl(ttlMillis);
     const generationOf = (brokerName: string) => log.generationOf(brokerName);
@@ -227,3 +271,8 @@ export class Foldlog {
 }
 
 const cacheOf = ({ aggregateCache }: FoldlogOptions) => (aggregateCache === undefined ? {} : { cache: aggregateCache });
+
+function assertDatabase({ store, database }: FoldlogOptions): void {
+  if (store !== undefined || database !== undefined) return;
+  throw new OptionsError('database must be given with namesrv: snapshots live there');
+}

@@ -15,6 +15,7 @@ import {
   projectionFactsOf,
 } from '../decorators/handlerMetadata.js';
 import { type AggregateClass, aggregateFactsOf } from '../eventstore/aggregate.js';
+import type { AnyClass } from '../eventstore/classMetadata.js';
 import type { EventClass } from '../eventstore/eventTypes.js';
 import type { ViewBounds } from '../eventstore/streamViews.js';
 
@@ -36,9 +37,14 @@ export interface FoldlogOptions {
   handlers: readonly HandlerClass[];
   /** Event classes that no handler names, but that are appended or read. */
   events?: readonly EventClass[];
+  /** Classes with static `@Upcast` methods, besides the event classes themselves. */
+  upcasters?: readonly AnyClass[];
   /** Makes the handlers. Those that it does not bind are singletons of this application. Default: an empty one. */
   container?: Container;
-  /** SQLite file of projections and of the embedded guard. Default: app.db in the store; needed with `namesrv`. */
+  /**
+   * Where projections and the guard live: the path of a SQLite file, or `postgres://user:password@host:port/name`.
+   * Default: app.db in the store; needed with `namesrv`.
+   */
   database?: string;
   /** `redis://…` or an ioredis instance: the guard lives there instead of in the database. */
   redis?: string | Redis;
@@ -75,6 +81,7 @@ export interface Declarations {
   projections: Declared<ProjectionFacts>[];
   aggregates: AggregateClass[];
   eventClasses: EventClass[];
+  upcasters: readonly AnyClass[];
 }
 
 /** Throws OptionsError for options that contradict each other. */
@@ -94,8 +101,8 @@ export function checkOptions(options: FoldlogOptions): void {
 }
 
 /** Throws OptionsError for a class without decorator and for names that are used twice. */
-export function declarationsOf({ handlers, events = [] }: FoldlogOptions): Declarations {
-  const declarations: Declarations = { consumers: [], projections: [], aggregates: [], eventClasses: [] };
+export function declarationsOf({ handlers, events = [], upcasters = [] }: FoldlogOptions): Declarations {
+  const declarations: Declarations = { consumers: [], projections: [], aggregates: [], eventClasses: [], upcasters };
   const eventClasses = new Set<EventClass>(events);
   for (const handlerClass of new Set(handlers)) {
     for (const eventClass of eventClassesOf(handlerClass)) eventClasses.add(eventClass);

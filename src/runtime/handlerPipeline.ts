@@ -68,9 +68,10 @@ export class HandlerPipeline {
   }
 
   async #handle(message: ReceivedMessage, signal: AbortSignal): Promise<ConsumeOutcome> {
-    const route = this.#routes.get(message.tags ?? '');
-    if (!route) return SUCCESS;
     const { codec, generationOf } = this.#parts;
+    // By what the stored type has become, not by the tag.
+    const route = this.#routes.get(codec.recognise(message) ?? '');
+    if (!route) return SUCCESS;
     const decoded = codec.decode(message, generationOf(message.brokerName));
     switch (decoded.status) {
       case 'UNKNOWN_TYPE':

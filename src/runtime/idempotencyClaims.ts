@@ -2,19 +2,24 @@
 import type { Redis } from 'ioredis';
 import type { Clock } from '../base/clock.js';
 import type { Logger } from '../base/logger.js';
-import type { SqliteDatabase } from '../database/sqliteDatabase.js';
+import type { AppDatabase } from '../database/appDatabase.js';
 import type { Claims } from '../idempotency/idempotencyTypes.js';
 
 export async function openClaims(parts: {
   redis: string | Redis | undefined;
-  database: () => Promise<SqliteDatabase>;
+  database: () => Promise<AppDatabase>;
   clock: Clock;
   logger: Logger;
 }): Promise<Claims> {
   const { redis, clock, logger } = parts;
   if (redis === undefined) {
+    const database = await parts.database();
+    if (database.kind === 'postgres') {
+      const { PostgresClaims } = await import('../idempotency/postgresClaims.js');
+      return new PostgresClaims({ database, clock, logger });
+    }
     const { EmbeddedClaims } = await import('../idempotency/embeddedClaims.js');
-    return new EmbeddedClaims({ database: await parts.database(), clock });
+    return new EmbeddedClaims({ database, clock });
   }
   const { RedisClaims } = await import('../idempotency/redisClaims.js');
   return typeof redis === 'string'

@@ -1,5 +1,5 @@
 /** A `@Projection` class as the runner and replays take it: methods by event type. */
-import type { SqliteDatabase } from '../database/sqliteDatabase.js';
+import type { AppDatabase } from '../database/appDatabase.js';
 import type { ProjectionFacts } from '../decorators/handlerMetadata.js';
 import type { ProjectionDefinition, ProjectionHandler } from '../projections/projection.js';
 
@@ -17,6 +17,6 @@ export function projectionDefinitionOf(facts: ProjectionFacts, handler: object):
     version,
     topics,
     handlers,
-    ...(typeof initialise === 'function' ? { initialise: (db: SqliteDatabase) => initialise.call(handler, db) } : {}),
+    ...(typeof initialise === 'function' ? { initialise: (db: AppDatabase) => initialise.call(handler, db) } : {}),
   };
 }

@@ -1,4 +1,5 @@
 /** A running projection as the application sees it: its database, and how to wait for it. */
+import type { AppDatabase } from '../database/appDatabase.js';
 import type { SqliteDatabase } from '../database/sqliteDatabase.js';
 import type { EventPosition } from '../eventstore/eventTypes.js';
 import type { ProjectionRunner } from '../projections/projectionRunner.js';
@@ -11,13 +12,13 @@ export interface WaitOptions {
 
 const WAIT_MILLIS_DEFAULT = 10_000;
 
-/** `app.projection(OrderSummary)`. */
-export class ProjectionHandle {
+/** `app.projection(OrderSummary)`. `Database` is the application's: see its `database`. */
+export class ProjectionHandle<Database extends AppDatabase = SqliteDatabase> {
   readonly #runner: ProjectionRunner;
   /** What the projection writes to. Read from it as you like. */
-  readonly database: SqliteDatabase;
+  readonly database: Database;
 
-  constructor(parts: { runner: ProjectionRunner; database: SqliteDatabase }) {
+  constructor(parts: { runner: ProjectionRunner; database: Database }) {
     this.#runner = parts.runner;
     this.database = parts.database;
   }

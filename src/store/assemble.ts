@@ -30,7 +30,9 @@ import { ConsumeQueues } from './queues/consumeQueues.js';
 import { Dispatch } from './queues/dispatch.js';
 import { QueueHealing } from './queues/queueHealing.js';
 import { QueueOffsets } from './queues/queueOffsets.js';
+import { QueuePlaces } from './queues/queuePlaces.js';
 import { QueueReader } from './queues/queueReader.js';
+import { TopicReader } from './queues/topicReader.js';
 import { CheckpointFile, readAbort } from './recovery/checkpoint.js';
 import { identityOf } from './recovery/logRecovery.js';
 import type { Generations, RecordIdentity } from './recovery/marks.js';
@@ -59,6 +61,7 @@ export interface StoreParts {
   appending: Appending;
   guardedAppending: GuardedAppending;
   queueReader: QueueReader;
+  topicReader: TopicReader;
   keyReader: KeyReader;
   upkeep: Upkeep;
   retention: Retention;
@@ -256,6 +259,13 @@ export function assemble(settings: StoreSettings, closes: CloseStack): StorePart
       healing: queueHealing,
       batchQueues,
       batchReader: new BatchReader({ commitLog, logger }),
+    }),
+    topicReader: new TopicReader({
+      queues,
+      places: new QueuePlaces({ commitLog, healing: queueHealing }),
+      commitLog,
+      flush,
+      generation: generations.current,
     }),
     keyReader: new KeyReader({
       keyIndex,

@@ -43,6 +43,8 @@ export type {
   ReadFilter,
   ReadResult,
   ReadStatus,
+  ReadTopicsRequest,
+  ReadTopicsResult,
   StoredEventPlace,
   StoredPlace,
   TopicKey,

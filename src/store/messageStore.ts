@@ -22,6 +22,7 @@ import type { StartKind } from './recovery/recoveryTables.js';
 import type {
   AppendOutcome,
   Arrival,
+  ColdLimits,
   GuardedAppend,
   GuardedOutcome,
   LogPosition,
@@ -32,6 +33,8 @@ import type {
   ReadByKeysResult,
   ReadFilter,
   ReadResult,
+  ReadTopicsRequest,
+  ReadTopicsResult,
 } from './storeTypes.js';
 
 export class MessageStore {
@@ -82,7 +85,7 @@ export class MessageStore {
     return this.#parts.guardedAppending.append(append);
   }
 
-  /** Messages of one queue from `offset`, up to the visible end. */
+  /** Messages of one queue from `offset`, up to the visible end; of those that `cold` is about, no more than it allows. */
   readQueue(
     topic: string,
     queueId: number,
@@ -90,9 +93,10 @@ export class MessageStore {
     maxCount: number,
     maxBytes: number,
     filter?: ReadFilter,
+    cold?: ColdLimits,
   ): ReadResult {
     this.#assertUsable();
-    return this.#parts.queueReader.read(topic, queueId, offset, maxCount, maxBytes, filter);
+    return this.#parts.queueReader.read(topic, queueId, offset, { maxCount, maxBytes, cold }, filter);
   }
 
   /** The whole record at the position, or undefined when none starts there or it is not visible. */
@@ -105,6 +109,12 @@ export class MessageStore {
   readByKeys(request: ReadByKeysRequest): ReadByKeysResult {
     this.#assertUsable();
     return this.#parts.keyReader.readByKeys(request);
+  }
+
+  /** Messages of topics in the order of the log. Undefined while the record of a damaged queue entry is searched: ask again. */
+  readTopics(request: ReadTopicsRequest): ReadTopicsResult | undefined {
+    this.#assertUsable();
+    return this.#parts.topicReader.read(request);
   }
 
   /** RocketMQ's key query: newest files first, at most 64 records, times in milliseconds; records ascending by position. */

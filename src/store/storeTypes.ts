@@ -162,6 +162,13 @@ export interface ReadFilter {
   matchesProperties?(properties: MessageProperties): boolean;
 }
 
+/** Lower limits of a read for the records that lie before a place in the log. */
+export interface ColdLimits {
+  before: CommitLogOffset;
+  maxCount: number;
+  maxBytes: number;
+}
+
 export type ReadStatus =
   | 'FOUND'
   | 'NO_MESSAGE_IN_QUEUE'
@@ -199,6 +206,32 @@ export interface ReadByKeysRequest {
 export interface ReadByKeysResult {
   records: Buffer[];
   /** The end up to which all keys were read; the token of a later condition. */
+  end: LogPosition;
+  /** Where the next page goes on (`from` forwards, `until` backwards); undefined when there is no more. */
+  next: CommitLogOffset | undefined;
+}
+
+export interface ReadTopicsRequest {
+  topics: readonly string[];
+  /** Only records at or after this position. Default the log's start. */
+  from?: CommitLogOffset;
+  /** Only records before this position. Default the visible end, which the answer names. */
+  until?: CommitLogOffset;
+  /** Only from the first record stored at or after this time on, as halving finds it. */
+  fromTime?: TimestampMillis;
+  /** Only up to the last record stored at or before this time, as halving finds it. */
+  untilTime?: TimestampMillis;
+  direction: 'forwards' | 'backwards';
+  /** At least one record is returned whatever its size. */
+  maxCount: number;
+  maxBytes: number;
+}
+
+export interface ReadTopicsResult {
+  /** Whole records; what lies next to each other in the log may come in one piece. */
+  records: Buffer[];
+  count: number;
+  /** The upper bound of the read: the visible end, or the lower one that was asked for. */
   end: LogPosition;
   /** Where the next page goes on (`from` forwards, `until` backwards); undefined when there is no more. */
   next: CommitLogOffset | undefined;

@@ -28,6 +28,7 @@ import {
   bodiesOf,
   heartbeat,
   messagesOf,
+  type Pulling,
   pull,
   send,
   startTestBroker,
@@ -174,6 +175,23 @@ describe('pulls', () => {
     expect(await answerOf({})).toBe(5);
     expect(await answerOf({ maxTransferCountOnMessageInMemory: 2 })).toBe(2);
     expect(await answerOf({ maxTransferBytesOnMessageInMemory: 300 })).toBeLessThan(3);
+  });
+
+  it('maxTransferCountOnMessageInDisk and maxTransferBytesOnMessageInDisk bound it further for old messages', async () => {
+    const answerOf = async (config: Partial<BrokerConfig>, pulling: Partial<Pulling> = {}) => {
+      const { one } = await withKeys(config);
+      for (let count = 0; count < 12; count += 1) await send(one, { topic: 'T', body: 'x'.repeat(100) });
+      return bodiesOf(await pull(one, { topic: 'T', ...pulling })).length;
+    };
+    // The log's end is not old, however small the memory: with 0 percent all of it is.
+    const old = { accessMessageInMemoryMaxRatio: 0 };
+    expect(await answerOf({})).toBe(12);
+    expect(await answerOf(old)).toBe(8);
+    expect(await answerOf(old, { maxMsgNums: 3 })).toBe(3);
+    expect(await answerOf({ ...old, maxTransferCountOnMessageInDisk: 10 })).toBe(10);
+    expect(await answerOf({ ...old, maxTransferBytesOnMessageInDisk: 700 })).toBe(2);
+    expect(await answerOf({ ...old, maxTransferBytesOnMessageInDisk: 1 })).toBe(1);
+    expect(await answerOf({ maxTransferCountOnMessageInDisk: 2, maxTransferBytesOnMessageInDisk: 1 })).toBe(12);
   });
 
   it('shortPollingTimeMills is how long a pull is held without longPollingEnable', async () => {

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Files } from '../../src/base/files.js';
 import { diskFiles } from '../../src/base/files.js';
+import { getMaxOffsetHeader, getMinOffsetHeader } from '../../src/protocol/headers/messaging.js';
 import { REQUEST_CODE } from '../../src/protocol/requestCodes.js';
 import { RESPONSE_CODE } from '../../src/protocol/responseCodes.js';
 import { MessageStore } from '../../src/store/index.js';
@@ -141,6 +142,28 @@ describe('check 67: retention as broker.conf says it', () => {
     });
     const rest = bodiesOf(await pull(one, { topic: 'T', queueOffset: 2 }));
     expect(rest.map((body) => body[0])).toEqual(['2', '3', '4']);
+  });
+
+  it('a queue that lost all its messages begins where its next one goes (ConsumeQueue#getMinOffsetInQueue)', async () => {
+    const files = agedFiles();
+    const config = { ...ONE_EACH, fileReservedTime: 5, deleteWhen: '12' };
+    const started = await startTestBroker({ files, clock: noon(), config });
+    const one = started.client();
+    for (const topic of ['Emptied', 'Emptied', 'Kept']) await send(one, { topic, body: BODY });
+    files.ageHours = 5;
+    await look(started, 60_000);
+    await removedTo(started, 1);
+    const at = { topic: 'Emptied', queueId: 0 };
+    const min = async () => (await one.call(REQUEST_CODE.GET_MIN_OFFSET, getMinOffsetHeader, at)).extFields;
+    await expect.poll(min, { timeout: 10_000, interval: 10 }).toEqual({ offset: '2' });
+    expect((await one.call(REQUEST_CODE.GET_MAX_OFFSET, getMaxOffsetHeader, at)).extFields).toEqual({ offset: '2' });
+    expect(await pull(one, { topic: 'Emptied' })).toMatchObject({
+      code: RESPONSE_CODE.PULL_OFFSET_MOVED,
+      extFields: { nextBeginOffset: '2', minOffset: '2', maxOffset: '2' },
+    });
+    await send(one, { topic: 'Emptied', body: 'next' });
+    expect(bodiesOf(await pull(one, { topic: 'Emptied', queueOffset: 2 }))).toEqual(['next']);
+    expect(await min()).toEqual({ offset: '2' });
   });
 
   it('keeps event topics and what lies behind them, and says so at the start', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { changedAttributes } from '../../src/broker/topicAttributes.js';
+import { RESPONSE_CODE } from '../../src/protocol/responseCodes.js';
 
 describe('topic attributes', () => {
   it('are added, altered and deleted', () => {
@@ -18,8 +19,15 @@ describe('topic attributes', () => {
     ['-foldlog.events', 'attempt to delete an unchangeable attribute: foldlog.events'],
     ['+queue.type=BatchCQ', 'queue.type=BatchCQ is not available in this version'],
     ['+message.type', 'attribute message.type has no value'],
-    ['+message.type=MIXED', 'message.type=MIXED is not one of UNSPECIFIED, NORMAL, FIFO, DELAY, TRANSACTION'],
+    ['+message.type=ODD', 'message.type=ODD is not one of UNSPECIFIED, NORMAL, FIFO, DELAY, TRANSACTION'],
+    ['-reserve.time', 'attribute reserve.time cannot be deleted: the topic does not have it'],
   ])('%s is refused', (changes, remark) => {
     expect(() => changedAttributes({ 'foldlog.events': 'true' }, changes)).toThrow(remark);
+  });
+
+  it('mixed messages are refused as a parameter (AdminBrokerProcessor, enableMixedMessageType)', () => {
+    expect(() => changedAttributes({}, '+message.type=MIXED')).toThrow(
+      expect.objectContaining({ responseCode: RESPONSE_CODE.INVALID_PARAMETER }),
+    );
   });
 });

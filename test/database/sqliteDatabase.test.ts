@@ -42,8 +42,8 @@ describe('opening a database', () => {
   });
 
   it.each([
-    ['postgres://host/db', /not available in this version/],
-    ['postgresql://host/db', /not available in this version/],
+    ['postgres://host/db', /PostgresDatabase connects to it/],
+    ['postgresql://host/db', /PostgresDatabase connects to it/],
     ['libsql://host', /not the path of a SQLite file/],
     ['https://host', /not the path of a SQLite file/],
     ['file:a.db', /not the path of a SQLite file/],

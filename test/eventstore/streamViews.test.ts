@@ -6,6 +6,8 @@ function view(events: number, state: string | undefined = 'state'): StreamView<s
     state,
     version: events,
     position: { commitLogOffset: 0, generation: 1, brokerName: 'b', queueId: 0, queueOffset: 0 },
+    newest: { eventId: '', storedAt: 0, storedUntil: 0 },
+    snapshot: { version: 0, storedAt: 0 },
     end: { commitLogOffset: 0, generation: 1 },
     history: Array.from({ length: events }, (_, index) => ({ event: {}, eventId: `e-${index}` })),
   };

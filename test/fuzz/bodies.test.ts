@@ -9,6 +9,11 @@ import {
   decodeReadByKeyRequest,
   encodeAppendEventsRequest,
 } from '../../src/protocol/headers/events.js';
+import {
+  decodeReadEventsRequest,
+  encodeReadEventsRequest,
+  readEventsHeader,
+} from '../../src/protocol/headers/readEvents.js';
 import { parseLooseJson, writeLooseJson } from '../../src/protocol/looseJson.js';
 import { buildSubscription } from '../../src/protocol/subscription.js';
 import { declared, fuzz, mutated, mutatedText, printSeed } from './fuzzing.js';
@@ -213,6 +218,21 @@ describe('appends and reads by key', () => {
     const page = { from: undefined, until: undefined, direction: 'forwards', maxCount: 1, maxBytes: 1 };
     const request = declared(INVALID, () => decodeReadByKeyRequest(page, bytes));
     if (request) expect(request.keys.length * 4 + 2).toBeLessThanOrEqual(bytes.length);
+  });
+  const namesOnly = encodeReadEventsRequest({
+    topics: ['T', 'U', 'a longer topic'],
+    keys: [
+      { topic: 'T', key: 'k' },
+      { topic: 'U', key: 'ü' },
+    ],
+    ...{ direction: 'backwards', maxCount: 1, maxBytes: 1 },
+  });
+  fuzz('have all their topics and keys or are FRAME_INVALID', 5, mutated([namesOnly.body, keyList]), (bytes) => {
+    const header = readEventsHeader.decode(namesOnly.extFields);
+    const request = declared(INVALID, () => decodeReadEventsRequest(header, bytes));
+    if (!request) return;
+    const { topics, keys } = request;
+    expect(topics.length * 2 + keys.length * 4 + 4).toBeLessThanOrEqual(bytes.length);
   });
 });
 

@@ -14,6 +14,7 @@ import * as groupHeaders from '../../src/protocol/headers/group.js';
 import type { HeaderTable } from '../../src/protocol/headers/headerFields.js';
 import * as messagingHeaders from '../../src/protocol/headers/messaging.js';
 import * as namesrvHeaders from '../../src/protocol/headers/namesrv.js';
+import * as readHeaders from '../../src/protocol/headers/readEvents.js';
 import { type RemotingCommand, requestCommand } from '../../src/protocol/remotingCommand.js';
 import { REQUEST_CODE } from '../../src/protocol/requestCodes.js';
 import { FrameDecoder } from '../../src/remoting/frameDecoder.js';
@@ -28,7 +29,7 @@ printSeed();
 
 /** Every header field that there is, with its kind. One request carries them all: each handler finds its own. */
 const FIELDS = new Map(
-  [adminHeaders, eventHeaders, groupHeaders, messagingHeaders, namesrvHeaders]
+  [adminHeaders, eventHeaders, groupHeaders, messagingHeaders, namesrvHeaders, readHeaders]
     .flatMap((module) => Object.values(module) as unknown[])
     .filter((value): value is HeaderTable<never> => typeof value === 'object' && value !== null && 'fields' in value)
     .flatMap(({ fields }) => Object.entries(fields as Record<string, { kind: string }>)),
@@ -83,6 +84,7 @@ const VALUES: Record<string, fc.Arbitrary<string>> = {
     '9007199254740991',
     '',
   ),
+  rank: fc.constantFrom('0', '1', '1795463845711556306', '-9223372036854775808', '99999999999999999999', 'x'),
   boolean: fc.constantFrom('true', 'false', 'x'),
 };
 /** Now and then a field is missing. */

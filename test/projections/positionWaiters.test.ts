@@ -3,10 +3,16 @@ import { PositionWaiters } from '../../src/projections/positionWaiters.js';
 import { ManualClock } from '../support/manualClock.js';
 import { QUEUE } from './events.js';
 
-function setUp() {
+function setUp(isAsync = false) {
   const clock = new ManualClock();
-  const state = { committed: 5 };
-  const waiters = new PositionWaiters({ clock, committedOffset: () => state.committed });
+  const rest = { generation: 1, commitLogOffset: undefined, msgId: undefined };
+  const state = { committed: 5, loads: 0, away: Promise.resolve(), rest };
+  const checkpoint = () => ({ ...state.rest, nextOffset: state.committed });
+  const loadCheckpoint = () => {
+    state.loads++;
+    return isAsync ? state.away.then(checkpoint) : checkpoint();
+  };
+  const waiters = new PositionWaiters({ clock, loadCheckpoint });
   const wait = (queueOffset: number, signal?: AbortSignal) =>
     waiters.wait(QUEUE, queueOffset, { timeoutMillis: 1000, signal, describe: () => 'held: the handler failed' });
   return { clock, state, waiters, wait };
@@ -70,5 +76,37 @@ describe('waiting for a position', () => {
     await expect(wait(7)).rejects.toMatchObject({ code: 'TOO_BUSY' });
     waiters.reached(QUEUE, 8);
     await Promise.all(waiting);
+  });
+
+  it('asks a database that answers later, one question a queue at a time', async () => {
+    const { wait, state, clock } = setUp(true);
+    let answer = () => {};
+    state.away = new Promise((resolve) => {
+      answer = resolve;
+    });
+    const waiting = [wait(4), wait(4), wait(7)];
+    clock.advance(500);
+    expect(state.loads).toBe(1);
+    answer();
+    await Promise.all(waiting.slice(0, 2));
+    state.committed = 8;
+    clock.advance(100);
+    await waiting[2];
+    expect(state.loads).toBe(2);
+    expect(clock.pendingCount).toBe(0);
+  });
+
+  it('outlives a database that is away', async () => {
+    const { wait, state, clock } = setUp(true);
+    state.away = Promise.reject(new Error('away'));
+    const waiting = wait(4);
+    await state.away.catch(() => {});
+    clock.advance(100);
+    await state.away.catch(() => {});
+    state.away = Promise.resolve();
+    await Promise.resolve();
+    clock.advance(100);
+    await waiting;
+    expect(clock.pendingCount).toBe(0);
   });
 });

@@ -8,6 +8,7 @@ import { EventReader } from '../../src/eventstore/eventReader.js';
 import { EventStore } from '../../src/eventstore/eventStore.js';
 import { EventTopics } from '../../src/eventstore/eventTopics.js';
 import type { AppendResult } from '../../src/eventstore/eventTypes.js';
+import { Insistence } from '../../src/eventstore/insistence.js';
 import { TestCluster } from '../client/support/cluster.js';
 import { Closed, codec, Deposited } from './events.js';
 
@@ -22,8 +23,9 @@ export class TestLog {
     topic: string,
   ) {
     this.topic = topic;
-    const log = new EventLog({ session, clock: systemClock, logger: silentLogger });
-    this.topics = new EventTopics({ session, clock: systemClock, queues: 4 });
+    const insistence = new Insistence({ clock: systemClock, logger: silentLogger });
+    const log = new EventLog({ session, insistence });
+    this.topics = new EventTopics({ session, clock: systemClock, insistence, queues: 4 });
     const reader = new EventReader({ log, codec });
     this.store = new EventStore({ log, reader, codec, clock: systemClock, topics: this.topics });
   }

@@ -1,8 +1,9 @@
-/** foldlog's own two requests: round trips, and bodies that a peer might send instead. */
+/** foldlog's own requests: round trips, and bodies that a peer might send instead. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BrokerError } from '../../src/base/errors.js';
 import * as events from '../../src/protocol/headers/events.js';
+import * as reads from '../../src/protocol/headers/readEvents.js';
 
 const runs = Number(process.env['FUZZ_RUNS'] ?? 200);
 
@@ -137,6 +138,43 @@ describe('APPEND_EVENTS', () => {
     });
     const extFields = { ...fields.extFields, positions: '1,2' };
     expect(() => events.decodeAppendEventsOutcome(response({ ...fields, extFields }))).toThrow(/positions/);
+  });
+});
+
+describe('READ_EVENTS', () => {
+  const bound = fc.option(offset, { nil: undefined });
+  const readRequest = fc.record({
+    topics: fc.array(topic, { maxLength: 4 }),
+    keys,
+    ...{ from: bound, until: bound, fromTime: bound, untilTime: bound },
+    known: fc.option(position, { nil: undefined }),
+    direction: fc.constantFrom<'forwards' | 'backwards'>('forwards', 'backwards'),
+    ...{ maxCount: fc.nat(), maxBytes: fc.nat() },
+    holdMillis: fc.option(fc.nat(), { nil: undefined }),
+  });
+
+  it('arrives as it was sent, and so does its answer', () => {
+    fc.assert(
+      fc.property(readRequest, position, bound, fc.uint8Array(), (request, end, next, bytes) => {
+        const { extFields, body } = reads.encodeReadEventsRequest(request);
+        expect(reads.decodeReadEventsRequest(reads.readEventsHeader.decode(extFields), body)).toEqual(request);
+        const answer = { end, next, records: Buffer.from(bytes) };
+        expect(reads.decodeReadEventsResponse(response(reads.encodeReadEventsResponse(answer)))).toEqual(answer);
+      }),
+      { numRuns: runs },
+    );
+  });
+
+  it('with an unknown direction or a cut body is refused, and another answer is an error', () => {
+    const { extFields, body } = reads.encodeReadEventsRequest({
+      ...{ topics: ['T'], keys: [], direction: 'forwards', maxCount: 1, maxBytes: 1 },
+    });
+    const header = reads.readEventsHeader.decode(extFields);
+    expect(() => reads.decodeReadEventsRequest({ ...header, direction: 'sideways' }, body)).toThrow(/direction/);
+    expect(() => reads.decodeReadEventsRequest(header, body.subarray(1))).toThrow(
+      expect.objectContaining({ code: 'FRAME_INVALID' }),
+    );
+    expect(() => reads.decodeReadEventsResponse(response({ code: 18003, remark: 'lost' }))).toThrow(/POSITION_LOST/);
   });
 });
 

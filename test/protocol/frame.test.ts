@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FoldlogError } from '../../src/base/errors.js';
 import { decodeFrame, encodeFrame, MAX_FRAME_BYTES } from '../../src/protocol/frame.js';
+import { encodeJsonHeader, writeJsonHeader } from '../../src/protocol/headerCodec.js';
 import type { RemotingCommand } from '../../src/protocol/remotingCommand.js';
 import { command, remotingCommand } from './arbitraries.js';
 
@@ -112,6 +113,64 @@ describe('JSON headers', () => {
     '{"code":1',
   ])('%j is refused', (header) => {
     expect(() => decoded(header)).toThrow(expect.objectContaining({ code: 'FRAME_INVALID' }));
+  });
+});
+
+describe('a JSON header written in place', () => {
+  /** What was written, or undefined. Nothing may stand before `at` or behind the end. */
+  function written(sent: RemotingCommand, roomBytes: number, at = 5): string | undefined {
+    const target = Buffer.alloc(at + roomBytes, 0xee);
+    const end = writeJsonHeader(target, at, sent);
+    expect(target.subarray(0, at).every((byte) => byte === 0xee)).toBe(true);
+    if (end < 0) return undefined;
+    expect(target.subarray(end).every((byte) => byte === 0xee)).toBe(true);
+    return target.toString('utf8', at, end);
+  }
+  const plain = fc.stringMatching(/^[\x20\x21\x23-\x5b\x5d-\x7e]{1,30}$/);
+  const plainCommand = fc
+    .tuple(remotingCommand('JSON'), fc.dictionary(plain, plain), fc.option(plain, { nil: undefined }))
+    .map(([sent, extFields, remark]) => ({ ...sent, extFields, remark }));
+
+  it('is the text that is otherwise joined, when no character needs an escape', () => {
+    fc.assert(
+      fc.property(plainCommand, (sent) => {
+        const text = encodeJsonHeader(sent);
+        expect(written(sent, text.length + 10)).toBe(text);
+        expect(written(sent, text.length)).toBe(text);
+      }),
+      { numRuns: runs },
+    );
+  });
+
+  it('is left to the other way when it does not fit, whatever is missing', () => {
+    const sent = command({ code: 10, language: 'JAVA', extFields: { topic: 'T', queueId: '3' }, remark: 'r', flag: 1 });
+    const text = encodeJsonHeader(sent);
+    for (let roomBytes = 0; roomBytes < text.length; roomBytes += 1) expect(written(sent, roomBytes)).toBe(undefined);
+  });
+
+  it.each(['"', '\\', '\u0001', '\u007f', 'é', '\ud83d\ude00', '\ud800'])(
+    'is left to the other way when a name, value, remark or language holds %j',
+    (character) => {
+      const text = `a${character}b`;
+      for (const parts of [
+        { extFields: { [text]: 'v' } },
+        { extFields: { n: text } },
+        { remark: text },
+        { language: text },
+      ]) {
+        const sent = command(parts);
+        expect(written(sent, 1000)).toBe(undefined);
+        const frame = encodeFrame(sent);
+        expect(frame.toString('utf8', 8)).toBe(Buffer.from(encodeJsonHeader(sent)).toString());
+      }
+    },
+  );
+
+  it('leaves out fields without a value', () => {
+    const extFields = { a: undefined, b: '2', c: undefined } as unknown as Record<string, string>;
+    expect(written(command({ extFields }), 1000)).toBe(encodeJsonHeader(command({ extFields })));
+    const none = { a: undefined } as unknown as Record<string, string>;
+    expect(written(command({ extFields: none }), 1000)).toBe(encodeJsonHeader(command({ extFields: none })));
   });
 });
 

@@ -7,12 +7,15 @@ import * as group from '../../src/protocol/headers/group.js';
 import type { HeaderTable } from '../../src/protocol/headers/headerFields.js';
 import * as messaging from '../../src/protocol/headers/messaging.js';
 import * as namesrv from '../../src/protocol/headers/namesrv.js';
+import * as reads from '../../src/protocol/headers/readEvents.js';
 
 const runs = Number(process.env['FUZZ_RUNS'] ?? 200);
 
-type AnyTable = HeaderTable<Record<string, { kind: 'string' | 'int' | 'long' | 'boolean'; required: boolean }>>;
+type AnyTable = HeaderTable<
+  Record<string, { kind: 'string' | 'int' | 'long' | 'rank' | 'boolean'; required: boolean }>
+>;
 
-const tables = Object.entries({ ...messaging, ...group, ...admin, ...namesrv, ...events }).filter(
+const tables = Object.entries({ ...messaging, ...group, ...admin, ...namesrv, ...events, ...reads }).filter(
   (entry): entry is [string, AnyTable] => typeof entry[1] === 'object' && 'decode' in entry[1],
 );
 
@@ -20,6 +23,7 @@ const VALUES = {
   string: fc.string(),
   int: fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }),
   long: fc.maxSafeInteger(),
+  rank: fc.maxSafeInteger(),
   boolean: fc.boolean(),
 };
 
@@ -107,6 +111,24 @@ describe('numbers', () => {
       endTimestamp: '9223372036854775807',
     });
     expect(header.endTimestamp).toBe(2 ** 63);
+  });
+
+  it('of a subscription may be nanoseconds, and keep their order', () => {
+    const pull = (subVersion: string) =>
+      messaging.pullMessageHeader.decode({
+        consumerGroup: 'CG',
+        topic: 'T',
+        queueId: '0',
+        queueOffset: '0',
+        maxMsgNums: '1',
+        sysFlag: '0',
+        commitOffset: '0',
+        suspendTimeoutMillis: '0',
+        subVersion,
+      }).subVersion;
+    expect(pull('1795463845711556306')).toBe(JSON.parse('1795463845711556306'));
+    expect(pull('1795463845711556306')).toBeLessThan(pull('1795463845811556306'));
+    expect(() => pull('99999999999999999999')).toThrow(expect.objectContaining({ code: 'FRAME_INVALID' }));
   });
 
   it.each(['', 'x', '1.5', '1e3', '2147483648', ' 1'])('%j is no int', (queueId) => {

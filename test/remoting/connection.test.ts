@@ -14,6 +14,8 @@ import { processor } from '../../src/remoting/processor.js';
 import { ProcessorTable } from '../../src/remoting/processorTable.js';
 
 const CODE = 34;
+/** Answered when the test settles it. */
+const LATER = 35;
 const closes: (() => void)[] = [];
 afterEach(() => {
   for (const close of closes.splice(0).reverse()) close();
@@ -39,9 +41,16 @@ async function connected(bodyBytes: number) {
     corks += 1;
     cork();
   };
+  const settle: (() => void)[] = [];
   const table = new ProcessorTable({
-    lanes: { only: { maxInFlight: 10 } },
+    lanes: { only: { maxInFlight: 100 } },
     rows: [
+      processor({
+        code: LATER,
+        header: emptyHeader,
+        lane: 'only',
+        handle: () => new Promise((resolve) => settle.push(() => resolve({ code: 0 }))),
+      }),
       processor({
         code: CODE,
         header: emptyHeader,
@@ -69,7 +78,7 @@ async function connected(bodyBytes: number) {
     () => connection.close(),
     () => other.destroy(),
   );
-  return { connection, other, counted: () => ({ writes, corks }), received: () => received };
+  return { connection, other, settle, counted: () => ({ writes, corks }), received: () => received };
 }
 
 describe('Connection', () => {
@@ -81,6 +90,21 @@ describe('Connection', () => {
     const answerBytes = 200 * 80;
     await expect.poll(received).toBeGreaterThan(answerBytes);
     expect(counted()).toEqual({ writes: 1, corks: 0 });
+  });
+
+  it('sends answers that one event settles in one write, before the event loop goes on', async () => {
+    const { other, settle, counted, received } = await connected(0);
+    other.write(Buffer.concat(Array.from({ length: 50 }, () => encodeFrame(requestCommand(LATER)))));
+    await expect.poll(() => settle.length).toBe(50);
+    const inNextRound = await new Promise<{ writes: number }>((resolve) => {
+      setImmediate(() => {
+        setImmediate(() => resolve(counted()));
+        for (const each of settle) each();
+      });
+    });
+    expect(inNextRound).toEqual({ writes: 1, corks: 0 });
+    await expect.poll(received).toBeGreaterThan(50 * 80);
+    expect(counted().writes).toBe(1);
   });
 
   it('joins what processors send by themselves in the same turn', async () => {

@@ -73,6 +73,16 @@ it.each([
     await expect(orders.execute('1', note('e'))).rejects.toMatchObject({ code: 'CORRUPTION' });
     expect(await orders.execute('2', note('f'))).toMatchObject({ version: 2 });
     await done;
+    const { eventStore } = app;
+    const readToItsEnd = async (events: AsyncIterable<unknown>) => {
+      for await (const _ of events);
+    };
+    for (const events of [eventStore.readTopic('orders'), eventStore.readAll({ direction: 'backwards' })]) {
+      await expect(readToItsEnd(events)).rejects.toMatchObject({ code: 'CORRUPTION' });
+    }
+    for (const selection of ['all', { topic: 'orders' }, { topic: 'orders', stream: 'order:1' }] as const) {
+      await expect(readToItsEnd(eventStore.subscribe(selection))).rejects.toMatchObject({ code: 'CORRUPTION' });
+    }
   });
   expect(heard.sort()).toEqual(['a', 'c', 'd', 'f']);
 });

@@ -1,9 +1,10 @@
 /**
  * Counts what a simulation met: fault points, recovery rows, rollovers, outcomes. Counters are plain so that they pass
  * between processes. {@link REQUIRED} names what a full set of runs must have met; besides, every kind of change of the
- * disk that happened often must have been the last one of some process.
+ * disk that happened often must have been the last one of some process, and must have failed.
  */
 import { START_TABLE } from '../../src/store/recovery/recoveryTables.js';
+import { INDEX_BUILT_ANEW, QUEUES_REBUILT } from './healings.js';
 
 export interface CoverageCounts {
   [group: string]: { [name: string]: number };
@@ -32,8 +33,9 @@ export class Coverage {
   }
 }
 
-/** A change of the disk that happened so often was the last of a process at least once. */
+/** A change of the disk that happened so often was the last of a process, and failed, at least once. */
 const OFTEN = 1_000;
+const FAULTS = ['last operation of a process', 'EIO'];
 
 /**
  * The third row of the table of log ends, a gap between segments, is met before it is asked for: a missing segment is
@@ -64,31 +66,16 @@ export const REQUIRED: Readonly<Record<string, readonly string[]>> = {
   ],
   answers: ['VISIBLE', 'FLUSH_DISK_TIMEOUT', 'DISK_FULL', 'STORE_FAILED'],
   'interrupted deletions': ['done', 'not done'],
+  retention: ['asked for, done', 'asked for, nothing to do', 'log file removed', 'removal undone'],
+  'index at start': ['goes on from its mark', 'not as marked', 'without a mark'],
+  healings: [INDEX_BUILT_ANEW, QUEUES_REBUILT],
   reads: ['by key', 'query', 'by time', 'queue', 'end'],
-  EIO: [
-    ...[
-      'write log',
-      'write queue',
-      'write index',
-      'write synced',
-      'sync log',
-      'sync queue',
-      'sync index',
-      'sync synced',
-    ],
-    ...['sync derived', 'sync generations', 'create log', 'syncDirectory log', 'syncDirectory foldlog', 'truncate log'],
-  ],
   ENOSPC: [
-    ...['create log', 'create queue', 'create index', 'create deleted', 'create derived', 'create cut'],
-    ...[
-      'makeDirectory queue',
-      'write log',
-      'write queue',
-      'write index',
-      'write derived',
-      'write deleted',
-      'write abort',
-    ],
+    ...['create log', 'create queue', 'create index', 'create index checks', 'create deleted', 'create derived'],
+    ...['create cut', 'create abort', 'create running', 'create generations', 'create checkpoint', 'create end'],
+    ...['makeDirectory root', 'makeDirectory foldlog', 'makeDirectory log', 'makeDirectory queue'],
+    ...['makeDirectory index', 'write log', 'write queue', 'write index', 'write index checks', 'write derived'],
+    ...['write deleted', 'write abort', 'write running', 'write synced', 'write checkpoint', 'write generations'],
   ],
 };
 
@@ -96,7 +83,7 @@ export const REQUIRED: Readonly<Record<string, readonly string[]>> = {
 export function missing(coverage: Coverage): string[] {
   const required = Object.entries(REQUIRED).flatMap(([group, names]) => names.map((name) => ({ group, name })));
   for (const [point, times] of Object.entries(coverage.counts['file operations'] ?? {})) {
-    if (times >= OFTEN) required.push({ group: 'last operation of a process', name: point });
+    if (times >= OFTEN) required.push(...FAULTS.map((group) => ({ group, name: point })));
   }
   return required
     .filter(({ group, name }) => coverage.of(group, name) === 0)

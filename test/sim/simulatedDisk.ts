@@ -13,7 +13,8 @@ export interface ArmedFault {
   /** After so many more changes; counts only those that `concerns`. */
   after: number;
   kind: 'DIE' | 'EIO';
-  concerns: (operation: FileOperation, file: string) => boolean;
+  /** Asked with the kind of change and what it concerns: `write log`. */
+  concerns: (point: string) => boolean;
 }
 
 /** What a path is to the store. */
@@ -47,7 +48,7 @@ export class SimulatedDisk {
   files: FaultyFiles;
   readonly #random: () => number;
   readonly #coverage: Coverage;
-  #armed: ArmedFault | undefined;
+  #armed: readonly ArmedFault[] = [];
   /** The fault that struck since {@link arm}. */
   struck: string | undefined;
   #isFull = false;
@@ -72,8 +73,9 @@ export class SimulatedDisk {
     return this.#isFull;
   }
 
-  arm(fault: ArmedFault | undefined): void {
-    this.#armed = fault;
+  /** Faults that wait, of which the first to come to its change strikes. */
+  arm(...faults: readonly ArmedFault[]): void {
+    this.#armed = faults;
     this.struck = undefined;
   }
 
@@ -98,7 +100,7 @@ export class SimulatedDisk {
     this.#isFull = false;
     this.isHoldingSyncs = false;
     this.#held = [];
-    this.arm(undefined);
+    this.arm();
     this.#attach();
   }
 
@@ -138,11 +140,11 @@ export class SimulatedDisk {
     this.#coverage.count('file operations', point);
     if (operation === 'create') this.#countRollover(file);
     if (operation === 'remove' && point === 'remove log') this.#tellOldest(file);
-    const armed = this.#armed;
-    if (armed?.concerns(operation, file)) {
+    for (const armed of this.#armed) {
+      if (!armed.concerns(point)) continue;
       if (armed.after > 0) armed.after -= 1;
       else {
-        this.#armed = undefined;
+        this.#armed = [];
         this.struck = `${armed.kind} at ${point}`;
         this.#coverage.count(armed.kind === 'DIE' ? 'last operation of a process' : 'EIO', point);
         const doneBytes = Math.floor(this.#random() * (length + 1));

@@ -8,12 +8,12 @@ import { Coverage, type CoverageCounts, coverageTable, missing } from './coverag
 import { runSeed } from './runSeeds.js';
 
 /** `.ci/run` names where reports go. */
-const RUNS = Number(process.env['SIM_RUNS'] ?? (process.env['FOLDLOG_REPORTS'] ? 1_500 : 200));
+const RUNS = Number(process.env['SIM_RUNS'] ?? (process.env['FOLDLOG_REPORTS'] ? 10_000 : 200));
 const FROM = Number(process.env['SIM_FROM'] ?? 0);
 const ONE_SEED = process.env['SIM_SEED'];
 const SHARDS = 2;
 /** Below this many runs chance alone leaves gaps. */
-const FULL_RUNS = 2_000;
+const FULL_RUNS = 10_000;
 const TIMEOUT_MILLIS = 60_000 + RUNS * 200;
 
 interface ShardReport {

@@ -13,9 +13,11 @@ import type { EndFacts, StartFacts } from '../../src/store/recovery/recoveryTabl
 import { END_TABLE, endRow, START_TABLE, startRow } from '../../src/store/recovery/recoveryTables.js';
 import { FaultyFiles, randomFrom } from '../support/faultyFiles.js';
 import { ManualClock } from '../support/manualClock.js';
+import { AIMS } from './aims.js';
 import type { Coverage } from './coverage.js';
+import { HEALINGS, INDEX_BUILT_ANEW, RETENTION_LEAVES } from './healings.js';
 import { interfere } from './interference.js';
-import { DIRECTORY, SimulatedDisk } from './simulatedDisk.js';
+import { type ArmedFault, DIRECTORY, SimulatedDisk } from './simulatedDisk.js';
 import * as checks from './storeChecks.js';
 import { demand } from './storeChecks.js';
 import { EVENT_TOPICS, isKept, type ModelRecord, StoreModel } from './storeModel.js';
@@ -32,25 +34,6 @@ const RECHECK_CHANCE = 0.2;
 /** Where logs lose their front, the first steps append no events, which would keep it. */
 const STEPS_WITHOUT_EVENTS = 40;
 const RESERVED_MILLIS = 3_600_000;
-
-const INDEX_BUILT_ANEW = 'the key index did not fit the log and is built anew';
-const QUEUES_REBUILT = 'consume queues were rebuilt from the log';
-const RECORD_IS_GONE = 'a queue entry points at no record, and the log has none for it: it is skipped';
-
-const RETENTION_LEAVES = [INDEX_BUILT_ANEW, QUEUES_REBUILT, RECORD_IS_GONE];
-
-/**
- * What a store says when it had to set right what is derived from the log. After its own crash recovery has made all
- * right before anything is served, and from the marks, not from the whole log.
- */
-const HEALINGS = [
-  'queue entries did not fit the log and were set right',
-  RECORD_IS_GONE,
-  'an index file was damaged and was set right',
-  'an index file is damaged and the log does not tell what was in it',
-  INDEX_BUILT_ANEW,
-  QUEUES_REBUILT,
-];
 
 export interface SimulatedSizes {
   mappedFileSizeCommitLog: number;
@@ -166,7 +149,7 @@ export class StoreSimulation {
       const faults = life > 12 ? 0.3 : 1;
       const ending = isLast ? 'CLOSE' : this.#drawEnding(faults);
       const steps = new StoreSteps(this, store);
-      if (ending === 'DIE') this.disk.arm({ after: this.below(140), kind: 'DIE', concerns: () => true });
+      if (ending === 'DIE') this.disk.arm(...this.#faultsAt(0.3, AIMS.LIFE, 'DIE'), this.#faultAfter(140, 'DIE'));
       if (ending === 'EIO') this.#armFailure();
       await steps.live(isLast ? 0 : 10 + this.below(60));
       const mustStay = await this.#end(store, ending, isLast);
@@ -192,7 +175,21 @@ export class StoreSimulation {
   #armFailure(): void {
     const isSync = this.chance(0.5);
     const after = isSync ? this.below(12) : this.below(60);
-    this.disk.arm({ after, kind: 'EIO', concerns: (operation) => !isSync || operation === 'sync' });
+    const any: ArmedFault = { after, kind: 'EIO', concerns: (point) => !isSync || point.startsWith('sync ') };
+    const atStop = this.#faultsAt(0.3, AIMS.STOP, 'EIO');
+    if (atStop.length > 0) this.disk.arm(...atStop);
+    else this.disk.arm(...this.#faultsAt(0.4, AIMS.LIFE, 'EIO'), any);
+  }
+
+  #faultAfter(limit: number, kind: ArmedFault['kind']): ArmedFault {
+    return { after: this.below(limit), kind, concerns: () => true };
+  }
+
+  /** One fault or, mostly, none. */
+  #faultsAt(probability: number, aims: readonly string[], kind: ArmedFault['kind']): ArmedFault[] {
+    if (!this.chance(probability)) return [];
+    const aim = this.pick(aims);
+    return [{ after: this.chance(0.7) ? 0 : 1, kind, concerns: (point) => point === aim }];
   }
 
   /** Ends a life; returns what the next one must find, undefined after a clean stop: everything. */
@@ -200,7 +197,10 @@ export class StoreSimulation {
     const { disk } = this;
     if (ending !== 'DIE_BETWEEN' && !disk.isDead) {
       // Also in the middle of a stop.
-      if (ending === 'DIE') disk.arm({ after: this.below(25), kind: 'DIE', concerns: () => true });
+      if (ending === 'DIE') {
+        const [aimed = this.#faultAfter(25, 'DIE')] = this.#faultsAt(0.5, AIMS.STOP, 'DIE');
+        disk.arm(aimed);
+      }
       if (disk.isFull && this.chance(0.7)) disk.makeRoom();
       if (await this.#close(store, isLast)) return undefined;
     }
@@ -273,16 +273,17 @@ export class StoreSimulation {
     this.#wasChanged ||= isChanged;
     for (let opening = 0; ; opening += 1) {
       demand(opening < OPENINGS_MAX, 'a store opens');
-      if (opening < OPENINGS_MAX - 2 && this.chance(0.2)) {
-        const kind = this.chance(0.8) ? 'DIE' : 'EIO';
-        disk.arm({ after: this.below(30), kind, concerns: () => true });
-      } else if (opening < OPENINGS_MAX - 2 && this.chance(0.04)) disk.fill(this.below(4) * 512);
+      if (opening < OPENINGS_MAX - 2 && this.chance(0.35)) {
+        const kind = this.chance(0.7) ? 'DIE' : 'EIO';
+        const [aimed = this.#faultAfter(30, kind)] = this.#faultsAt(0.45, AIMS.OPENING, kind);
+        disk.arm(aimed);
+      } else if (opening < OPENINGS_MAX - 2 && this.chance(0.08)) disk.fill(this.below(4) * 512);
       const claimed = this.#claimed();
       const isClean = !isChanged && disk.files.stat(`${DIRECTORY}/abort`) === undefined;
       try {
         const store = await this.open();
         // Only what was met during the opening counts as such.
-        disk.arm(undefined);
+        disk.arm();
         disk.makeRoom();
         this.coverage.count('openings', 'done');
         // What an opening that was interrupted left between two of our marks looks foreign.

@@ -43,6 +43,8 @@ function expectServed(store: MessageStore): void {
   expect(at(3)).toEqual(['FOUND', 7, [12151, 12776]]);
   expect(at(5, 1)).toEqual(['FOUND', 6, [12151]]);
   expect(at(0, 6)).toEqual(['FOUND', 6, [11526, 12151]]);
+  const cold = { before: 12_152, maxCount: 4, maxBytes: 1 << 20 };
+  expect(store.readQueue('FixBatchCQ', 0, 0, 32, 1 << 20, undefined, cold).nextBeginOffset).toBe(3);
   expect(at(6)).toEqual(['FOUND', 7, [12776]]);
   expect(at(7)).toEqual(['OFFSET_OVERFLOW_ONE', 7, []]);
   expect(at(8)).toEqual(['OFFSET_OVERFLOW_BADLY', 7, []]);

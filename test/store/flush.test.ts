@@ -292,6 +292,20 @@ describe('a disk that fails', () => {
   });
 });
 
+describe('the zeros ahead of the end', () => {
+  it('finish the store when the device refuses them, as any failed write does; what was answered stands', async () => {
+    const bench = new Bench();
+    const store = await bench.open({ flushDiskType: 'SYNC_FLUSH' });
+    bench.files.onChange = (operation, file, length) =>
+      operation === 'write' && file.includes(LOG) && length > 4096 ? { kind: 'FAIL', code: 'EIO' } : undefined;
+    const turn = put(store);
+    await bench.endTurn();
+    expect(await turn.visible).toBe('VISIBLE');
+    expect(() => store.append([message({})])).toThrow('the store is finished: filling the commit log ahead failed');
+    expect(store.isWritable).toBe(false);
+  });
+});
+
 describe('what lies beyond the end', () => {
   it('check 51, differs from RocketMQ: a dead record does not come back behind a new one of equal size', async () => {
     const bench = new Bench();

@@ -163,6 +163,32 @@ describe('reading a queue', () => {
     expect(all).toEqual(Array.from({ length: 50 }, (_, index) => String(index).padStart(100, '0')));
   });
 
+  it('returns fewer of the records below a place, and goes on beyond it with what it has', async () => {
+    const store = await open();
+    const places = await stored(
+      store,
+      ...Array.from({ length: 20 }, (_, index) => message({ body: `b${index % 10}` })),
+    );
+    const below = (index: number) => places[index]?.commitLogOffset ?? 0;
+    const { sizeBytes } = places[0]!;
+    const count = (from: number, before: number, maxCount: number, maxBytes = 1 << 20) => {
+      const cold = { before, maxCount, maxBytes };
+      const read = store.readQueue('Plain', 0, from, 10, 8 * sizeBytes, undefined, cold);
+      expect(read.nextBeginOffset).toBe(from + read.records.length);
+      return read.records.length;
+    };
+    expect(count(0, 0, 3)).toBe(8);
+    expect(count(0, below(19), 3)).toBe(3);
+    expect(count(0, below(19), 9)).toBe(9);
+    expect(count(0, below(19), 9, 2 * sizeBytes)).toBe(2);
+    expect(count(0, below(19), 9, 1)).toBe(1);
+    // Two of them are cold: not full yet where the others begin.
+    expect(count(0, below(2), 3)).toBe(8);
+    expect(count(0, below(3), 3)).toBe(8);
+    expect(count(0, below(4), 3)).toBe(3);
+    expect(count(5, below(4), 3)).toBe(8);
+  });
+
   it('check 66: a filter that matches nothing still moves on', async () => {
     const store = await open({ mappedFileSizeConsumeQueue: 20_000 });
     for (let index = 0; index < 20; index += 1) {

@@ -272,6 +272,12 @@ describe('check 67: expired files', () => {
     expect(opened.logger.lines.join('\n')).toContain('removing index files failed, it is tried again');
     check(opened.store, 3);
     expect(indexFiles(opened)).toHaveLength(2);
+    // The checks beside an index file that is gone do no harm.
+    files.onChange = (operation, file) =>
+      operation === 'remove' && file.endsWith('.crc') ? { kind: 'FAIL', code: 'EIO' } : undefined;
+    await look(opened, NEXT_LOOK);
+    expect(indexFiles(opened)).toHaveLength(1);
+    check(opened.store, 3);
     files.onChange = () => undefined;
     await look(opened, NEXT_LOOK);
     expect(indexFiles(opened)).toHaveLength(1);

@@ -56,6 +56,8 @@ export class FaultyFiles implements Files {
   readonly #options: Required<FaultyFilesOptions>;
   #root = new Directory();
   #isDead = false;
+  /** What everything fails with from then on: made once, since a stack each would cost more than all the rest. */
+  #gone: Error | undefined;
   /** Bytes of room that are left for new blocks. */
   roomBytes = Number.POSITIVE_INFINITY;
   /** Called before each sync; throws to fail it, waits to delay it. */
@@ -286,7 +288,9 @@ export class FaultyFiles implements Files {
   }
 
   assertAlive(): void {
-    if (this.#isDead) throw systemError('EIO', 'the process is gone');
+    if (!this.#isDead) return;
+    this.#gone ??= systemError('EIO', 'the process is gone');
+    throw this.#gone;
   }
 }
 

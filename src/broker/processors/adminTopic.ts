@@ -68,7 +68,7 @@ export function adminTopicRows(parts: AdminTopicParts): ProcessorRow[] {
           order: header.order ?? false,
         });
         await put(parts, admitted(topics, wanted, header.attributes));
-        await topics.announcement;
+        await topics.settled(topicName);
         return DONE;
       },
     }),
@@ -81,7 +81,7 @@ export function adminTopicRows(parts: AdminTopicParts): ProcessorRow[] {
         // All of them are looked at before the first is taken.
         const wanted = list.map((config) => admitted(topics, config, attributeChanges(config.attributes)));
         for (const config of wanted) await put(parts, config);
-        await topics.announcement;
+        await Promise.all(wanted.map(({ topicName }) => topics.settled(topicName)));
         return DONE;
       },
     }),
@@ -159,7 +159,7 @@ async function put({ topics, eventTopics }: AdminTopicParts, wanted: TopicConfig
   const known = topics.get(wanted.topicName);
   const becomesEventTopic = wanted.attributes[EVENTS_ATTRIBUTE] === 'true' && !(known && isEventTopic(known));
   if (becomesEventTopic) await marked(eventTopics, wanted);
-  else topics.put(wanted);
+  else topics.create(wanted);
 }
 
 /** In a list each attribute is a member: `+key` or `-key` as in upstream's files, or the plain key as topics have it. */

@@ -4,7 +4,7 @@
  * Upstream: `PullMessageProcessor`.
  *
  * Differs from RocketMQ: a subscription in the request whose SQL does not compile is refused (23); upstream answers
- * unfiltered messages. Old messages are served in answers as large as recent ones.
+ * unfiltered messages. The bytes that a client asks for (maxMsgBytes) are kept.
  */
 import { readInt64 } from '../../base/bytes.js';
 import type { QueueOffset } from '../../base/flavours.js';
@@ -44,6 +44,8 @@ export interface PullMessageParts {
   offsets: ConsumerOffsets;
   longPolling: LongPolling;
   store: Pick<MessageStore, 'queueRange' | 'readQueue' | 'visibleEnd'>;
+  /** Messages that lie further from the log's end are read from the disk: fewer of them go into one answer. */
+  recentBytes: number;
   /** What a pull was answered with. */
   onServed: (served: Served) => void;
   /** A pull was answered without a message. */
@@ -56,7 +58,9 @@ export interface PullMessageParts {
     | 'filterSupportRetry'
     | 'litePullMessageEnable'
     | 'longPollingEnable'
+    | 'maxTransferBytesOnMessageInDisk'
     | 'maxTransferBytesOnMessageInMemory'
+    | 'maxTransferCountOnMessageInDisk'
     | 'maxTransferCountOnMessageInMemory'
     | 'rejectPullConsumerEnable'
     | 'shortPollingTimeMills'
@@ -112,7 +116,7 @@ class PullMessage {
   }
 
   pull({ header, command, peer }: Request<PullMessageHeader>): ResponseFields | Promise<ResponseFields> {
-    const admitted = this.#admit(header, command.code);
+    const admitted = this.#admit(header, command.code, peer);
     if ('response' in admitted) return admitted.response;
     const { offsets } = this.#parts;
     const { consumerGroup, topic, queueId } = header;
@@ -155,14 +159,18 @@ class PullMessage {
   }
 
   #run(pull: AdmittedPull, offset: QueueOffset): PullRun {
-    const { store, config } = this.#parts;
-    const { topic, queueId, maxMsgNums, maxMsgBytes } = pull.header;
-    const maxCount = Math.max(1, Math.min(maxMsgNums, config.maxTransferCountOnMessageInMemory));
-    const maxBytes = Math.max(
-      1,
-      Math.min(maxMsgBytes ?? Number.MAX_SAFE_INTEGER, config.maxTransferBytesOnMessageInMemory),
-    );
-    const read = store.readQueue(topic, queueId, offset, maxCount, maxBytes, pull.filter.readFilter);
+    const { store, config, recentBytes } = this.#parts;
+    const { topic, queueId, maxMsgNums, maxMsgBytes = Number.MAX_SAFE_INTEGER } = pull.header;
+    const atMost = (wanted: number, limit: number) => Math.max(1, Math.min(wanted, limit));
+    const maxCount = atMost(maxMsgNums, config.maxTransferCountOnMessageInMemory);
+    const maxBytes = atMost(maxMsgBytes, config.maxTransferBytesOnMessageInMemory);
+    const before = store.visibleEnd().commitLogOffset - recentBytes;
+    const cold = before > 0 && {
+      before,
+      maxCount: atMost(maxMsgNums, config.maxTransferCountOnMessageInDisk),
+      maxBytes: atMost(maxMsgBytes, config.maxTransferBytesOnMessageInDisk),
+    };
+    const read = store.readQueue(topic, queueId, offset, maxCount, maxBytes, pull.filter.readFilter, cold || undefined);
     const code = codeOf(read, offset);
     const outcome =
       code === RESPONSE_CODE.PULL_NOT_FOUND
@@ -212,7 +220,7 @@ class PullMessage {
     };
   }
 
-  #admit(header: PullMessageHeader, code: number): Step<AdmittedPull> {
+  #admit(header: PullMessageHeader, code: number, peer: Peer): Step<AdmittedPull> {
     const { config, identity, groups, topics } = this.#parts;
     const { consumerGroup } = header;
     if (!isReadable(config.brokerPermission)) {
@@ -237,7 +245,7 @@ class PullMessage {
       return stop(
         RESPONSE_CODE.INVALID_PARAMETER,
         `queueId[${header.queueId}] is illegal, topic:[${header.topic}] ` +
-          `topicConfig.readQueueNums:[${topic.readQueueNums}] consumer:[${consumerGroup}]`,
+          `topicConfig.readQueueNums:[${topic.readQueueNums}] consumer:[/${peer.address.host}:${peer.address.port}]`,
       );
     }
     const filter =

@@ -1,6 +1,7 @@
 /**
  * RECALL_MESSAGE 370: a producer takes back a message that waits for its time. A delete marker goes through the timer's
- * topic into the slot of the message; it is read before the message is. Answered when the marker is readable.
+ * topic into the slot of the message; it is read before the message is. Answered when the marker is readable; every
+ * answer names the region, as every answer to a send does.
  * Upstream: `RecallMessageProcessor`.
  */
 import type { Clock } from '../../base/clock.js';
@@ -35,7 +36,7 @@ export interface RecallMessageParts {
   clock: Clock;
   config: Pick<
     BrokerConfig,
-    'appendTopicForTimerDeleteKey' | 'brokerPermission' | 'recallMessageEnable' | 'timerMaxDelaySec'
+    'appendTopicForTimerDeleteKey' | 'brokerPermission' | 'recallMessageEnable' | 'regionId' | 'timerMaxDelaySec'
   >;
 }
 
@@ -47,6 +48,8 @@ export function recallMessageRows({
   clock,
   config,
 }: RecallMessageParts): ProcessorRow[] {
+  const region = { MSG_REGION: config.regionId };
+  const refuse = (code: number, remark: string): ResponseFields => ({ code, remark, extFields: region });
   return [
     processor({
       code: REQUEST_CODE.RECALL_MESSAGE,
@@ -104,10 +107,8 @@ export function recallMessageRows({
         if (response.code === RESPONSE_CODE.SUCCESS && timed.isOver(outcome.timerOutMillis ?? 0)) {
           return refuse(RESPONSE_CODE.ILLEGAL_OPERATION, 'the recall came too late: the message was delivered');
         }
-        return { ...response, extFields: { msgId: uniqueKey } };
+        return { ...response, extFields: { ...region, msgId: uniqueKey } };
       },
     }),
   ];
 }
-
-const refuse = (code: number, remark: string): ResponseFields => ({ code, remark });

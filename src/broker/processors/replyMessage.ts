@@ -20,7 +20,7 @@ import type { StoredPlace } from '../../store/storeTypes.js';
 import { askClient, RELAY_TIMEOUT_MILLIS } from '../clientRequests.js';
 import type { ConnectedClients } from '../connectedClients.js';
 import type { MessageIntake } from '../messageIntake.js';
-import { appendProperty } from '../propertiesText.js';
+import { appendProperty, withoutProperty } from '../propertiesText.js';
 import type { SendAdmissionParts } from './sendAdmission.js';
 import { admitSend } from './sendAdmission.js';
 import { fastSendHeader } from './sendHeader.js';
@@ -53,9 +53,10 @@ async function reply(parts: ReplyMessageParts, request: Request<SendMessageHeade
     return { code: admission.code, remark: admission.remark, extFields: common };
   }
   const queueId = header.queueId < 0 ? randomBelow(admission.topic.writeQueueNums) : header.queueId;
+  const accepted = { ...header, queueId, properties: marked(header.properties ?? '', common) };
   const [defect, place] = await Promise.all([
-    push(parts, { ...header, queueId }, body, peer),
-    config.storeReplyMessageEnable ? store(parts, { ...header, queueId }, body, peer) : undefined,
+    push(parts, accepted, body, peer),
+    config.storeReplyMessageEnable ? store(parts, accepted, body, peer) : undefined,
   ]);
   const extFields: Record<string, string> = { ...common };
   if (place) {
@@ -69,6 +70,14 @@ async function reply(parts: ReplyMessageParts, request: Request<SendMessageHeade
   return defect === undefined
     ? { code: RESPONSE_CODE.SUCCESS, extFields }
     : { code: RESPONSE_CODE.SYSTEM_ERROR, remark: defect, extFields };
+}
+
+/** The properties with the broker's own. */
+function marked(text: string, own: Readonly<Record<string, string>>): string {
+  return Object.entries(own).reduce(
+    (all, [name, value]) => appendProperty(withoutProperty(all, name), name, value),
+    text,
+  );
 }
 
 /** Hands the reply to the requester. Returns why it does not have it. */
@@ -114,7 +123,7 @@ async function push(
 
 /** Where the reply lies; undefined when it could not be stored, which fails nothing. */
 async function store(
-  { identity, intake, logger }: ReplyMessageParts,
+  { identity, intake, topics, logger }: ReplyMessageParts,
   header: SendMessageHeader,
   body: Buffer,
   peer: Peer,
@@ -141,6 +150,7 @@ async function store(
     try {
       // The same for a sync that takes long: the reply is in the log.
       await outcome.turn.visible;
+      await topics.settled(topic);
       return outcome.places[0];
     } catch (thrown) {
       reason = messageOf(thrown);

@@ -9,7 +9,6 @@ import { encodeKVTable } from '../../protocol/bodies.js';
 import { emptyHeader } from '../../protocol/headers/messaging.js';
 import { decodeRecord } from '../../protocol/messageRecord.js';
 import { TIMER_TOPIC } from '../../protocol/names.js';
-import { PROTOCOL_VERSION } from '../../protocol/remotingCommand.js';
 import { REQUEST_CODE } from '../../protocol/requestCodes.js';
 import { RESPONSE_CODE } from '../../protocol/responseCodes.js';
 import type { ProcessorRow } from '../../remoting/processor.js';
@@ -56,7 +55,6 @@ function runtimeTable(parts: RuntimeInfoParts, started: number): Map<string, str
   const averageSize = putTraffic.total === 0 ? 0 : putSizeTraffic.total / putTraffic.total;
   const table = new Map<string, string>([
     ['brokerVersionDesc', 'V5_5_0'],
-    ['brokerVersion', String(PROTOCOL_VERSION)],
     ['brokerActive', 'true'],
     ['bootTimestamp', String(started)],
     ['runtime', durationText(now - started)],
@@ -111,6 +109,8 @@ const ALWAYS_ZERO = [
   'ackThreadPoolQueueHeadWaitTimeMills',
   'queryThreadPoolQueueHeadWaitTimeMills',
   'ackThreadPoolQueueCapacity',
+  'EndTransactionQueueSize',
+  'EndTransactionThreadPoolQueueCapacity',
   'pageCacheLockTimeMills',
   'dispatchBehindBytes',
   'dispatchMaxBuffer',
@@ -137,6 +137,8 @@ function diskTexts({ files, config }: RuntimeInfoParts): [key: string, text: str
     return [
       ['commitLogDirCapacity', `Total : ${gibText(totalBytes)}, Free : ${gibText(availableBytes)}.`],
       ['commitLogDiskRatio', ratio],
+      // One for each directory that the log may lie in: here there is one.
+      [`commitLogDiskRatio_${config.storePathCommitLog}`, ratio],
       ['consumeQueueDiskRatio', ratio],
     ];
   } catch {

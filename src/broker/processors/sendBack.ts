@@ -23,7 +23,7 @@ import { visibleResponse } from '../messageIntake.js';
 import { storedAgain } from '../storedAgain.js';
 import type { SubscriptionGroups } from '../subscriptionGroups.js';
 import type { Topics } from '../topics.js';
-import { MAX_RECONSUME_TIMES_SINCE, markDeadLetter } from './sendMessage.js';
+import { MAX_RECONSUME_TIMES_SINCE } from './sendMessage.js';
 
 /** The first retry waits for this level, each further one for the next. */
 const FIRST_RETRY_LEVEL = 3;
@@ -73,11 +73,8 @@ export function sendBackRows(parts: SendBackParts): ProcessorRow[] {
         properties[PROPERTY.RETRY_TOPIC] ??= message.topic;
         properties[PROPERTY.ORIGIN_MESSAGE_ID] ??= identity.messageIdOf(message.commitLogOffset);
         properties[PROPERTY.WAIT] = 'false';
-        if (isDeadLetter) markDeadLetter(properties);
-        else {
-          const level = delayLevel === 0 ? FIRST_RETRY_LEVEL + message.reconsumeTimes : delayLevel;
-          properties[PROPERTY.DELAY] = String(level);
-        }
+        const level = delayLevel === 0 ? FIRST_RETRY_LEVEL + message.reconsumeTimes : delayLevel;
+        properties[PROPERTY.DELAY] = isDeadLetter ? '0' : String(level);
         const queueId = isDeadLetter ? 0 : randomBelow(topic.writeQueueNums);
         const outcome = intake.put({
           ...storedAgain(message, { topic: topic.topicName, queueId }, properties),

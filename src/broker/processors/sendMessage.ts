@@ -116,6 +116,7 @@ class SendMessage {
     // A half message is readable when its sender hears of it: the end of its transaction names its place.
     const isWaiting = message.properties[PROPERTY.WAIT] !== 'false' || isHalf(message);
     return this.#answer(this.#parts.intake.put(message), {
+      topic: target.topic,
       queueId: target.queueId,
       transactionId: message.properties[PROPERTY.UNIQ_KEY],
       isWaiting,
@@ -139,11 +140,12 @@ class SendMessage {
     const queueId = header.queueId < 0 ? this.#parts.randomBelow(topic.writeQueueNums) : header.queueId;
     const target: Target = { topic: topic.topicName, queueId, reconsumeTimes: 0, isDeadLetter: false };
     // Unlike single sends, nothing is added to the properties of each.
-    const messages = decodeBatchBody(body).map((part) =>
-      this.#place(header, target, { ...part, properties: decodeProperties(part.propertiesText) }, peer),
+    const messages = decodeBatchBody(body).map(({ flag, body, propertiesText }) =>
+      this.#place(header, target, { body, flag, propertiesText, properties: decodeProperties(propertiesText) }, peer),
     );
     const properties = decodeProperties(header.properties ?? '');
     return this.#answer(this.#parts.intake.putBatch(messages), {
+      topic: target.topic,
       queueId,
       transactionId: properties[PROPERTY.UNIQ_KEY],
       isWaiting: properties[PROPERTY.WAIT] !== 'false',
@@ -185,7 +187,8 @@ class SendMessage {
       delete properties[PROPERTY.MSG_REGION];
       delete properties[PROPERTY.TRACE_ON];
       delete properties[PROPERTY.CLUSTER];
-      if (target.isDeadLetter) markDeadLetter(properties);
+      // A dead letter is not delayed any more; upstream marks it so.
+      if (target.isDeadLetter) properties[PROPERTY.DELAY] = '-1';
       text = joinProperties(properties);
     }
     if (properties[PROPERTY.UNIQ_KEY] === undefined) {
@@ -224,7 +227,13 @@ class SendMessage {
 
   #answer(
     outcome: IntakeOutcome,
-    about: { queueId: number; transactionId: string | undefined; isWaiting: boolean; recallTopic?: string | undefined },
+    about: {
+      topic: string;
+      queueId: number;
+      transactionId: string | undefined;
+      isWaiting: boolean;
+      recallTopic?: string | undefined;
+    },
   ): ResponseFields | Promise<ResponseFields> {
     if (outcome.status === 'REFUSED') return this.#refuse(outcome.code, outcome.remark);
     const { places, turn } = outcome;
@@ -249,8 +258,8 @@ class SendMessage {
     }
     const answered = about.isWaiting ? this.#whenVisible(turn, extFields) : this.#whenWritten(turn, extFields);
     // The first send to a new topic: the name servers know it when the sender hears of its success.
-    const { announcement } = topics;
-    return announcement ? announcement.then(() => answered) : answered;
+    const settled = topics.settled(about.topic);
+    return settled ? settled.then(() => answered) : answered;
   }
 
   #whenVisible(turn: TurnPromises, extFields: Record<string, string>): Promise<ResponseFields> {
@@ -281,12 +290,4 @@ class SendMessage {
   #stop(code: number, remark: string): { response: ResponseFields } {
     return { response: this.#refuse(code, remark) };
   }
-}
-
-/** A dead letter is not delayed any more and says where it comes from. */
-export function markDeadLetter(properties: Record<string, string>): void {
-  delete properties[PROPERTY.DELAY];
-  const { [PROPERTY.RETRY_TOPIC]: topic, [PROPERTY.ORIGIN_MESSAGE_ID]: messageId } = properties;
-  if (topic !== undefined) properties[PROPERTY.DLQ_ORIGIN_TOPIC] = topic;
-  if (messageId !== undefined) properties[PROPERTY.DLQ_ORIGIN_MESSAGE_ID] = messageId;
 }

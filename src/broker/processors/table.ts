@@ -35,6 +35,8 @@ import { queueEntriesRows } from './queueEntries.js';
 import { queueLockRows } from './queueLock.js';
 import type { ReadByKeyParts } from './readByKey.js';
 import { readByKeyRows } from './readByKey.js';
+import type { ReadEventsParts } from './readEvents.js';
+import { readEventsRows } from './readEvents.js';
 import type { RecallMessageParts } from './recallMessage.js';
 import { recallMessageRows } from './recallMessage.js';
 import type { ReplyMessageParts } from './replyMessage.js';
@@ -65,6 +67,7 @@ export type BrokerParts = AdminGroupParts &
   QueryMessageParts &
   QueueEntriesParts &
   ReadByKeyParts &
+  ReadEventsParts &
   RecallMessageParts &
   ReplyMessageParts &
   ResetOffsetParts &
@@ -84,6 +87,7 @@ export function brokerRows(parts: BrokerParts): ProcessorRow[] {
     ...pullMessageRows(parts),
     ...queryMessageRows(parts),
     ...readByKeyRows(parts),
+    ...readEventsRows(parts),
     ...consumerOffsetRows(parts),
     ...resetOffsetRows(parts),
     ...consumerRelayRows(parts),

@@ -11,7 +11,7 @@ import { type MessageProperties, PROPERTIES_MAX_BYTES, PROPERTY } from '../../pr
 import { encodeRecord, recordSize } from '../../protocol/messageRecord.js';
 import { isDeadLetterTopic, isRetryTopic, TRANS_CHECK_MAX_TIME_TOPIC, TRANS_HALF_TOPIC } from '../../protocol/names.js';
 import type { MessageToStore, StoredPlace } from '../../store/storeTypes.js';
-import { joinProperties } from '../propertiesText.js';
+import { appendProperty, joinProperties, withoutProperty } from '../propertiesText.js';
 import { storedAgain } from '../storedAgain.js';
 
 /** The only queue of the half topic and of the op topic. */
@@ -94,7 +94,10 @@ export function givenUp(half: StoredMessage): MessageToStore {
   return storedAgain(half, { topic: TRANS_CHECK_MAX_TIME_TOPIC, queueId: 0 }, half.properties);
 }
 
-/** The record that a producer is shown when it is asked: the stored copy as a message of its real topic and queue. */
+/**
+ * The record that a producer is shown when it is asked: the stored copy as a message of its real topic and queue. Its
+ * WAIT is in no stored copy; upstream shows it.
+ */
 export function shownToProducer(
   copy: MessageToStore,
   { commitLogOffset, queueOffset, storeTimestamp }: StoredPlace,
@@ -108,7 +111,7 @@ export function shownToProducer(
     queueOffset,
     storeTimestamp,
     storeHost: copy.storeHost ?? storeHost,
-    properties: copy.propertiesText,
+    properties: appendProperty(withoutProperty(copy.propertiesText, PROPERTY.WAIT), PROPERTY.WAIT, 'false'),
   };
   const bytes = Buffer.alloc(recordSize(record));
   encodeRecord(bytes, 0, record);

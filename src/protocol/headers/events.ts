@@ -1,7 +1,7 @@
 /**
- * foldlog's own two requests: the guarded append of events (18601) and the paged read by keys (18602). A broker that
- * does not know them answers REQUEST_CODE_NOT_SUPPORTED instead of ignoring the guard. All integers are big-endian;
- * `text` is an int16 length and UTF-8 bytes.
+ * Two of foldlog's own requests: the guarded append of events (18601) and the paged read by keys (18602); the third one
+ * has `readEvents.ts`. A broker that does not know them answers REQUEST_CODE_NOT_SUPPORTED instead of ignoring the
+ * guard. All integers are big-endian; `text` is an int16 length and UTF-8 bytes.
  *
  * Body of APPEND_EVENTS:
  *
@@ -159,7 +159,7 @@ function expectedFrom(value: number): ExpectedStreamVersion | undefined {
   return value === KEYWORD_CODES.STREAM_EXISTS ? 'STREAM_EXISTS' : undefined;
 }
 
-function listLength(list: readonly unknown[], part: string): number {
+export function listLength(list: readonly unknown[], part: string): number {
   if (list.length > LIST_MAX) {
     throw new FoldlogError('FRAME_INVALID', `${list.length} ${part} in one request, at most ${LIST_MAX} fit`, { part });
   }
@@ -258,16 +258,16 @@ function readEvent(reader: ByteReader): EventToAppend {
   return { topic, keys: [stream, ...more], body, propertiesText: reader.shortText('properties') };
 }
 
-const keyListBytes = (keys: readonly EventKey[]) =>
+export const keyListBytes = (keys: readonly EventKey[]) =>
   keys.reduce((sum, { topic, key }) => sum + shortTextBytes(topic, 'topic') + shortTextBytes(key, 'key'), 2);
 
-function writeKeyList(target: Buffer, keys: readonly EventKey[], start: number): number {
+export function writeKeyList(target: Buffer, keys: readonly EventKey[], start: number): number {
   let at = target.writeInt16BE(listLength(keys, 'keys'), start);
   for (const { topic, key } of keys) at = writeShortText(target, key, writeShortText(target, topic, at));
   return at;
 }
 
-function readKeyList(reader: ByteReader): EventKey[] {
+export function readKeyList(reader: ByteReader): EventKey[] {
   const keys: EventKey[] = [];
   for (let left = reader.count('number of keys'); left > 0; left -= 1) {
     keys.push({ topic: reader.shortText('topic'), key: reader.shortText('key') });
@@ -399,13 +399,13 @@ function numbersOf(name: string, text: string): number[] {
   });
 }
 
-function invalidField(name: string, text: string): FoldlogError {
+export function invalidField(name: string, text: string): FoldlogError {
   return new FoldlogError('FRAME_INVALID', `header field ${name} has no known value: ${JSON.stringify(text)}`, {
     field: name,
   });
 }
 
-function refused(requestCode: number, { code, remark }: ResponseParts): BrokerError {
+export function refused(requestCode: number, { code, remark }: ResponseParts): BrokerError {
   const text = remark ?? '';
   return new BrokerError(code, text, `${requestCodeName(requestCode)} was refused: ${responseCodeName(code)} ${text}`);
 }

@@ -4,7 +4,7 @@
  */
 import { FoldlogError } from '../../base/errors.js';
 
-type FieldKind = 'string' | 'int' | 'long' | 'boolean';
+type FieldKind = 'string' | 'int' | 'long' | 'rank' | 'boolean';
 
 interface Field<Kind extends FieldKind = FieldKind, Required extends boolean = boolean> {
   kind: Kind;
@@ -15,6 +15,8 @@ interface KindValue {
   string: string;
   int: number;
   long: number;
+  /** 64 bits that are compared and never calculated with: beyond 2^53 they arrive rounded, all in the same way. */
+  rank: number;
   boolean: boolean;
 }
 
@@ -23,6 +25,7 @@ export const field = {
   string: { kind: 'string', required: true },
   int: { kind: 'int', required: true },
   long: { kind: 'long', required: true },
+  rank: { kind: 'rank', required: true },
   boolean: { kind: 'boolean', required: true },
 } as const;
 
@@ -30,6 +33,7 @@ export const optional = {
   string: { kind: 'string', required: false },
   int: { kind: 'int', required: false },
   long: { kind: 'long', required: false },
+  rank: { kind: 'rank', required: false },
   boolean: { kind: 'boolean', required: false },
 } as const;
 
@@ -87,13 +91,13 @@ export function defineHeader<const Table extends Fields>(fields: Table): HeaderT
 
 const INT_MIN = -(2 ** 31);
 const INT_MAX = 2 ** 31 - 1;
+const LONG_MAX = 2 ** 63;
 
 function decodeField(name: string, kind: FieldKind, text: string): string | number | boolean {
   if (kind === 'string') return text;
   if (kind === 'boolean') return text.toLowerCase() === 'true';
   const value = Number(text);
-  const inRange = kind === 'int' ? value >= INT_MIN && value <= INT_MAX : isLong(text, value);
-  if (!/^[+-]?\d+$/.test(text) || !inRange) {
+  if (!/^[+-]?\d+$/.test(text) || !isInRange(kind, text, value)) {
     throw new FoldlogError(
       'FRAME_INVALID',
       `header field ${name} is not a whole number in range: ${JSON.stringify(text)}`,
@@ -101,6 +105,11 @@ function decodeField(name: string, kind: FieldKind, text: string): string | numb
     );
   }
   return value;
+}
+
+function isInRange(kind: 'int' | 'long' | 'rank', text: string, value: number): boolean {
+  if (kind === 'int') return value >= INT_MIN && value <= INT_MAX;
+  return kind === 'rank' ? Math.abs(value) <= LONG_MAX : isLong(text, value);
 }
 
 // Long.MAX_VALUE and Long.MIN_VALUE are sent as "no limit"; they arrive rounded, which serves.

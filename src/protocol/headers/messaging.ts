@@ -167,7 +167,8 @@ export const pullMessageHeader = defineHeader({
   commitOffset: field.long,
   suspendTimeoutMillis: field.long,
   subscription: optional.string,
-  subVersion: field.long,
+  /** A time of the client: milliseconds in Java, nanoseconds in Go. */
+  subVersion: field.rank,
   /** TAG (default) or SQL92. */
   expressionType: optional.string,
   maxMsgBytes: optional.int,

@@ -32,7 +32,11 @@ export class Appending {
   /** Hashes of the keys under way, and how many of them belong to the records up to each. Kept to save allocations. */
   readonly #hashes: number[] = [];
   readonly #hashEnds: number[] = [];
-  readonly #takeHash = (hash: number) => void this.#hashes.push(hash);
+  #hashCount = 0;
+  readonly #takeHash = (hash: number) => {
+    this.#hashes[this.#hashCount] = hash;
+    this.#hashCount += 1;
+  };
   readonly #fields: RecordFields;
 
   constructor(parts: {
@@ -87,7 +91,9 @@ export class Appending {
   appendTogether(given: readonly MessageToStore[]): AppendOutcome {
     const { messages, places } = this.#lightPlaces.place(given);
     let sizeBytes = 0;
-    for (const [index, message] of messages.entries()) {
+    for (let index = 0; index < messages.length; index += 1) {
+      const message = messages[index];
+      if (!message) continue;
       const size = sizeOrRefusal(message, this.#storeHost.length, this.#limits);
       if (typeof size !== 'number') return size;
       const refusal = places?.[index]?.length ? lightRefusal(size, this.#limits) : undefined;
@@ -103,18 +109,19 @@ export class Appending {
     this.#writability.assertUsable();
     const { nearlyFull } = this.#writability;
     if (nearlyFull !== undefined) return { status: 'SERVICE_NOT_AVAILABLE', reason: nearlyFull };
-    this.#hashes.length = 0;
-    this.#hashEnds.length = 0;
+    this.#hashCount = 0;
+    let count = 0;
     for (const { topic, sysFlag, properties } of messages) {
       this.#hash.forEach(topic, sysFlag, properties, this.#takeHash);
-      this.#hashEnds.push(this.#hashes.length);
+      this.#hashEnds[count] = this.#hashCount;
+      count += 1;
     }
     try {
       if (this.#writability.roomMissing) {
         this.#commitLog.fillAhead();
         this.#writability.haveRoom();
       }
-      this.#keyIndex.prepare(this.#hashes.length);
+      this.#keyIndex.prepare(this.#hashCount);
       this.#commitLog.reserve(sizeBytes);
       return undefined;
     } catch (error) {
@@ -127,9 +134,11 @@ export class Appending {
   #encode(messages: readonly MessageToStore[], lightPlaces: PlacedMessages['places']): AppendOutcome {
     const turn = this.#flush.current();
     const storeTimestamp = this.#clock.now();
-    const places: StoredPlace[] = [];
+    const places = new Array<StoredPlace>(messages.length);
     let hashAt = 0;
-    for (const [index, message] of messages.entries()) {
+    for (let index = 0; index < messages.length; index += 1) {
+      const message = messages[index];
+      if (!message) continue;
       const { topic, queueId } = message;
       const isInQueue = isQueued(message.sysFlag);
       const queueOffset = isInQueue ? this.#queueOffsets.next(topic, queueId) : 0;
@@ -155,7 +164,7 @@ export class Appending {
           });
         }
       }
-      places.push({ commitLogOffset, queueId, queueOffset, sizeBytes, storeTimestamp });
+      places[index] = { commitLogOffset, queueId, queueOffset, sizeBytes, storeTimestamp };
     }
     return { status: 'PUT_OK', places, turn };
   }

@@ -43,10 +43,25 @@ export class BlockCache {
 
   /** At least as long as what was put. It is the cache's: look at it, or change what it says, before the next {@link put}. */
   get(key: number): Buffer | undefined {
+    const place = this.find(key);
+    return place < 0 ? undefined : this.#block(place);
+  }
+
+  /** The place that holds the block of a key; -1 when none does. It is that block's until the next {@link put}. */
+  find(key: number): number {
     const place = this.#find(key);
-    if (place < 0) return undefined;
-    this.#isUsed[place] = 1;
-    return this.#block(place);
+    if (place >= 0) this.#isUsed[place] = 1;
+    return place;
+  }
+
+  /** The memory that holds a place, and from where on: for looking at a few bytes without a view made for them. */
+  memoryOf(place: number): Buffer {
+    const slab = Math.floor(place / PLACES_PER_SLAB);
+    return this.#slabs[slab] ?? this.#takeSlab(slab);
+  }
+
+  startOf(place: number): number {
+    return (place % PLACES_PER_SLAB) * BLOCK_BYTES_MAX;
   }
 
   put(key: number, bytes: Buffer): void {
@@ -85,10 +100,8 @@ export class BlockCache {
   }
 
   #block(place: number): Buffer {
-    const slab = Math.floor(place / PLACES_PER_SLAB);
-    const bytes = this.#slabs[slab] ?? this.#takeSlab(slab);
-    const at = (place % PLACES_PER_SLAB) * BLOCK_BYTES_MAX;
-    return bytes.subarray(at, at + BLOCK_BYTES_MAX);
+    const at = this.startOf(place);
+    return this.memoryOf(place).subarray(at, at + BLOCK_BYTES_MAX);
   }
 
   #takeSlab(slab: number): Buffer {

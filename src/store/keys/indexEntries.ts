@@ -68,8 +68,7 @@ export class IndexEntries {
   read(number: number, into: IndexEntry): IndexEntry {
     assert(number >= FIRST_ENTRY && number < this.#end, 'entries are numbered from 1');
     if (this.#tail && number >= this.#writtenEnd) return decodeIndexEntry(this.#tail, this.#tailAt(number), into);
-    const bytes = this.#reads.block(blockOf(number), this.#writtenEnd);
-    return decodeIndexEntry(bytes, (number % ENTRIES_PER_BLOCK) * INDEX_ENTRY_BYTES, into);
+    return this.#reads.entry(number, this.#writtenEnd, into);
   }
 
   /** Is there no room in the tail for one more? Then it is to be written, or grown. */
@@ -147,6 +146,16 @@ export class IndexEntries {
     for (let number = Math.max(FIRST_ENTRY, start); number < end; number += 1) {
       visit(number, (number - start) * INDEX_ENTRY_BYTES);
     }
+  }
+
+  /**
+   * Writes a block once more as it was read. After a failed sync it may be in memory alone and count as clean there: no
+   * sync would put it on the device. Throws system errors.
+   */
+  rewrite(block: number, bytes: Buffer): void {
+    const part = writtenPart(block, bytes, this.#writtenEnd);
+    const first = Math.max(FIRST_ENTRY, block * ENTRIES_PER_BLOCK);
+    this.#handles.use(this.#path).write(part, 0, part.length, entryPosition(this.#sizes, first));
   }
 
   /** Makes the check of a block from what is on disk. */

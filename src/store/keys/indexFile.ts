@@ -189,11 +189,11 @@ export class IndexFile {
 
   /**
    * Takes a file of unknown origin: rebuilds the slot table from the entries, and makes the checks. False when an entry
-   * is chained to another one than the entry before it in its slot.
+   * is chained to another one than the entry before it in its slot. `thorough`: it may be on no device.
    */
-  adoptEntries(): boolean {
+  adoptEntries(thorough: boolean): boolean {
     this.#checks.create();
-    const { table, isChained } = adopted(this.#entries, this.#reads, this.#sizes);
+    const { table, isChained } = adopted(this.#entries, this.#reads, this.#sizes, thorough);
     this.#take(table);
     this.#checks.writeHead(encodeIndexHeader(this.header));
     return isChained;

@@ -129,7 +129,10 @@ export class IndexFiles {
   }
 
   removePrepared(): void {
-    for (const file of this.#prepared.splice(0)) this.#removeFile(file);
+    for (const file of this.#prepared.splice(0)) {
+      this.#removeFile(file);
+      file.removeChecks();
+    }
   }
 
   /** Takes the file anew, with what its header is to say. */
@@ -139,10 +142,11 @@ export class IndexFiles {
     return again;
   }
 
-  /** Throws system errors; the file is still in the sequence then. */
+  /** Throws system errors; the file stays in the sequence as long as it is there, checks without a file do no harm. */
   remove(file: IndexFile): void {
     this.#removeFile(file);
     this.#all.splice(this.#all.indexOf(file), 1);
+    file.removeChecks();
   }
 
   /** Removes everything that is an index file or its checks. */
@@ -203,7 +207,6 @@ export class IndexFiles {
   #removeFile(file: IndexFile): void {
     this.#handles.close(file.path);
     this.#files.remove(file.path);
-    file.removeChecks();
     this.#hasNewName = true;
   }
 

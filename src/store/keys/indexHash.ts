@@ -20,6 +20,11 @@ const prefixOf = (topic: string) => javaHash(`${topic}#`);
 function continueHash(prefixHash: number, key: string): number {
   let hash = prefixHash;
   for (let at = 0; at < key.length; at += 1) hash = (Math.imul(31, hash) + key.charCodeAt(at)) | 0;
+  return hash;
+}
+
+/** What stands in the index for a Java hash. */
+function indexedHash(hash: number): number {
   return hash < 0 ? (hash === -0x8000_0000 ? 0 : -hash) : hash;
 }
 
@@ -28,12 +33,12 @@ export class IndexHash {
   readonly #prefixes = new Map<string, number>();
 
   of(topic: string, key: string): number {
-    return continueHash(this.#prefix(topic), key);
+    return indexedHash(continueHash(this.#prefix(topic), key));
   }
 
   /** The hash under which the tag of a message is indexed. */
   ofTag(topic: string, tags: string): number {
-    return continueHash(this.#prefix(topic), TAG_PREFIX + tags);
+    return indexedHash(continueHash(continueHash(this.#prefix(topic), TAG_PREFIX), tags));
   }
 
   /** Calls `put` for the hash of each key of a record, in upstream's order. */

@@ -7,12 +7,14 @@ import type { FileHandles } from '../log/fileHandles.js';
 import type { BlockCache } from './blockCache.js';
 import { checkOf, type IndexChecks } from './indexChecks.js';
 import {
+  decodeIndexEntry,
   ENTRIES_PER_BLOCK,
   entryPosition,
   FIRST_ENTRY,
   INDEX_ENTRY_BYTES,
   INDEX_HEADER_BYTES,
   INDEX_SLOT_BYTES,
+  type IndexEntry,
   type IndexSizes,
   SLOTS_PER_PAGE,
 } from './indexFormat.js';
@@ -62,13 +64,24 @@ export class IndexReads {
     this.#cacheKeys = this.#cache.reserveKeys();
   }
 
-  /** A page of a slot table that does not change. Look at it before anything else is read. */
-  slotPage(page: number): Buffer {
-    const cached = this.#cache.get(this.#cacheKeys + SLOT_PAGE_KEYS + page);
-    if (cached) return cached;
+  /** What a slot of a table says that does not change. */
+  slot(slot: number): number {
+    const page = Math.floor(slot / SLOTS_PER_PAGE);
+    const at = (slot % SLOTS_PER_PAGE) * INDEX_SLOT_BYTES;
+    const place = this.#cache.find(this.#cacheKeys + SLOT_PAGE_KEYS + page);
+    if (place >= 0) return this.#cache.memoryOf(place).readInt32BE(this.#cache.startOf(place) + at);
     const bytes = this.slotsOf(page);
     this.#cache.put(this.#cacheKeys + SLOT_PAGE_KEYS + page, bytes);
-    return bytes;
+    return bytes.readInt32BE(at);
+  }
+
+  /** An entry that is on disk, as those below `writtenEnd` are. */
+  entry(number: number, writtenEnd: number, into: IndexEntry): IndexEntry {
+    const block = Math.floor(number / ENTRIES_PER_BLOCK);
+    const at = (number % ENTRIES_PER_BLOCK) * INDEX_ENTRY_BYTES;
+    const place = this.#cache.find(this.#cacheKeys + block);
+    if (place >= 0) return decodeIndexEntry(this.#cache.memoryOf(place), this.#cache.startOf(place) + at, into);
+    return decodeIndexEntry(this.block(block, writtenEnd), at, into);
   }
 
   /** A page of slots as it is on disk, right. Look at it before anything else is read. */

@@ -18,11 +18,15 @@ import type { IndexedKey } from './indexHealing.js';
 import type { IndexReads } from './indexReads.js';
 import { SlotTable } from './indexSlots.js';
 
-/** Believes every entry on disk and makes the checks. Says whether each is chained to the one before it in its slot. */
+/**
+ * Believes every entry on disk and makes the checks. Says whether each is chained to the one before it in its slot.
+ * `thorough` also writes the entries again: a crash may have left them in memory alone.
+ */
 export function adopted(
   entries: IndexEntries,
   reads: IndexReads,
   sizes: IndexSizes,
+  thorough: boolean,
 ): { table: SlotTable; isChained: boolean } {
   const table = new SlotTable(sizes.maxHashSlotNum);
   const entry = emptyEntry();
@@ -34,7 +38,9 @@ export function adopted(
       if (entry.keyHash < 0 || entry.previous !== table.head(entry.keyHash)) isChained = false;
       table.put(entry.keyHash, number);
     });
-    if (block > 0 || entries.writtenEnd > FIRST_ENTRY) entries.remakeCheck(block, bytes);
+    if (entries.writtenEnd === FIRST_ENTRY) continue;
+    if (thorough) entries.rewrite(block, bytes);
+    entries.remakeCheck(block, bytes);
   }
   return { table, isChained };
 }

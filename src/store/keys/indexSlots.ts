@@ -54,7 +54,7 @@ export class IndexSlots {
       // Another table when the file had to heal.
       return this.#slots[slot] ?? 0;
     }
-    return this.#reads.slotPage(pageOf(slot)).readInt32BE((slot % SLOTS_PER_PAGE) * INDEX_SLOT_BYTES);
+    return this.#reads.slot(slot);
   }
 
   set(slot: number, number: number): void {

@@ -122,7 +122,7 @@ export class KeyHistory {
       return others > KEPT_AFTER_RECORDS;
     });
     if (answer !== undefined || others <= KEPT_AFTER_RECORDS) return answer;
-    this.#makeRoom();
+    this.#makeRoom(hash);
     const end = this.#commitLog.appendedEnd;
     this.#histories.set(hash, { readUpTo: end, walkedDownTo: end, facts: new Map(), lostAt: new Map() });
     return this.#ask(hash, topic, key, downTo, question);
@@ -138,6 +138,7 @@ export class KeyHistory {
     const history = this.#histories.get(hash);
     if (!history) return undefined;
     this.#readNew(hash, history);
+    if (this.#keyCount > KEYS_MAX) this.#makeRoom(hash);
     const name = `${topic}#${key}`;
     const answerOf = () => {
       const lostAt = Math.max(history.lostAt.get(topic) ?? -1, history.lostAt.get('') ?? -1);
@@ -210,9 +211,11 @@ export class KeyHistory {
     return this.#isDeleted(record.topic, commitLogOffset) ? undefined : record;
   }
 
-  #makeRoom(): void {
+  /** The hash that is asked for stays, however many keys it has. */
+  #makeRoom(asked: number): void {
     for (const [hash, { facts }] of this.#histories) {
       if (this.#histories.size < HISTORIES_MAX && this.#keyCount < KEYS_MAX) return;
+      if (hash === asked) continue;
       this.#histories.delete(hash);
       this.#keyCount -= facts.size;
     }

@@ -10,18 +10,11 @@ import type { FileHandles } from '../log/fileHandles.js';
 import type { IndexFile } from './indexFile.js';
 import { IndexFiles } from './indexFiles.js';
 import { IndexFinishing, writeWhole } from './indexFinishing.js';
-import { emptyEntry, FIRST_ENTRY, type IndexEntry, type IndexHeader, type IndexSizes } from './indexFormat.js';
-import type { IndexHealing, Surroundings } from './indexHealing.js';
+import { emptyEntry, FIRST_ENTRY, type IndexEntry, type IndexSizes } from './indexFormat.js';
+import type { IndexHealing } from './indexHealing.js';
+import { fitMark, type IndexMark, markAt } from './indexMark.js';
+import { surroundingsOf } from './indexSurroundings.js';
 import { SlotChains } from './slotChains.js';
-
-/** What the durable mark says of the index: everything below the position is synced, in the files up to this one. */
-export interface IndexMark {
-  file: string;
-  header: IndexHeader;
-  position: CommitLogOffset;
-  /** The files before it, and where each ends in the log. */
-  older?: { file: string; endPhyOffset: CommitLogOffset }[];
-}
 
 export class KeyIndex {
   readonly #logger: Logger;
@@ -141,11 +134,9 @@ export class KeyIndex {
     if (file.header.indexCount === FIRST_ENTRY) return false;
     const entry = emptyEntry();
     const slot = keyHash % this.#sizes.maxHashSlotNum;
-    for (let number = this.#slotChains.newest(file, slot, keyHash, downTo); number > 0; ) {
-      file.readEntry(number, entry);
-      const { previous } = entry;
+    for (let number = this.#slotChains.newest(file, slot, keyHash, downTo, entry); number > 0; ) {
       if (visit(entry)) return true;
-      number = this.#slotChains.older(file, slot, keyHash, downTo, { number, previous });
+      number = this.#slotChains.older(file, slot, keyHash, downTo, number, entry);
     }
     return false;
   }
@@ -174,22 +165,12 @@ export class KeyIndex {
     return mark;
   }
 
-  /**
-   * The oldest file that is not finished: whatever is before it is whole on disk. Records that are appended but not
-   * written may still be abandoned, so the mark stays below them; so it does below a record whose keys span two files.
-   */
+  /** The mark, in the oldest file that is not finished: whatever is before it is whole on disk. */
   mark(writtenEnd: CommitLogOffset): IndexMark | undefined {
-    const { all, newest } = this.#index;
+    const { all } = this.#index;
     const finishing = this.#finishing.first;
     const position = finishing ? Math.min(finishing.header.endPhyOffset, writtenEnd) : writtenEnd;
-    // A file that is finished may end beyond the position: what is appended and not yet visible is in it.
-    const file = all.find(({ header }) => header.endPhyOffset >= position) ?? newest;
-    if (!file || this.#isBroken) return undefined;
-    // Counted now: after a crash the entries beyond may be anything.
-    const older = all
-      .slice(0, all.indexOf(file))
-      .map(({ name, header }) => ({ file: name, endPhyOffset: header.endPhyOffset }));
-    return { file: file.name, header: file.headerBelow(position), position, older };
+    return this.#isBroken ? undefined : markAt(all, position);
   }
 
   /** Everything to disk, slots included; for the stop. */
@@ -246,6 +227,7 @@ export class KeyIndex {
     const marked = all.find((file) => file.name === mark.file);
     if (!marked) return false;
     this.#index.removeOdd();
+    this.#index.removeStrayChecks();
     for (const file of all.slice(all.indexOf(marked) + 1)) this.#index.remove(file);
     const file = this.#index.reopen(marked, { ...mark.header });
     const healedCount = file.heal((first, count) => this.#keysOf(file, first, count));
@@ -260,25 +242,19 @@ export class KeyIndex {
   /** Do the files fit the mark, as far as can be seen without reading them? */
   canRestore(mark: IndexMark, minCommitLogOffset: CommitLogOffset): boolean {
     const { all, odd } = this.#index;
-    const at = all.findIndex((file) => file.name === mark.file);
-    // Retention removes files whose records are all gone from the log.
-    const isMissing = mark.older?.some(
-      ({ file, endPhyOffset }) =>
-        endPhyOffset >= minCommitLogOffset && !all.slice(0, at).some(({ name }) => name === file),
-    );
-    if (at < 0 || isMissing !== false || odd.some((name) => name < mark.file)) return false;
-    return all.slice(0, at + 1).every((file, index) => file.hasChecks(index < at));
+    return fitMark({ files: all, odd }, mark, minCommitLogOffset);
   }
 
   /**
    * Takes the files that another program left, or whose checks are lost: slots and checks are made from the entries.
    * False when entries are chained wrongly. Whether the entries are those of the log is for others to find out.
+   * `thorough`, after a crash: entries may be in the page cache that a killed process left, and not on the device.
    */
-  adoptFiles(): boolean {
+  adoptFiles(thorough: boolean): boolean {
     let isChained = true;
     this.#index.removeStrayChecks();
     for (const file of this.#index.all) {
-      if (!file.adoptEntries()) isChained = false;
+      if (!file.adoptEntries(thorough)) isChained = false;
       if (file !== this.#index.newest) {
         writeWhole(file);
         file.release();
@@ -301,34 +277,6 @@ export class KeyIndex {
   }
 
   #keysOf(file: IndexFile, first: number, count: number) {
-    const after = first + count < file.header.indexCount ? file.readEntry(first + count, emptyEntry()) : undefined;
-    const { beginPhyOffset, endPhyOffset } = file.header;
-    const lost: Surroundings = {
-      count,
-      before: this.#entriesBefore(file, first),
-      after,
-      from: beginPhyOffset,
-      upTo: after?.commitLogOffset ?? endPhyOffset,
-    };
-    return this.#healing.keysOf(lost);
-  }
-
-  /** The record of the last entry before one, and how many entries in a row belong to it, older files included. */
-  #entriesBefore(file: IndexFile, number: number): Surroundings['before'] {
-    const { all } = this.#index;
-    const entry = emptyEntry();
-    let before: { commitLogOffset: CommitLogOffset; entries: number } | undefined;
-    let next = number - 1;
-    for (let at = all.indexOf(file); at >= 0; at -= 1) {
-      const current = all[at];
-      for (; current && next >= FIRST_ENTRY; next -= 1) {
-        current.readEntry(next, entry);
-        before ??= { commitLogOffset: entry.commitLogOffset, entries: 0 };
-        if (entry.commitLogOffset !== before.commitLogOffset) return before;
-        before.entries += 1;
-      }
-      next = (all[at - 1]?.header.indexCount ?? FIRST_ENTRY) - 1;
-    }
-    return before;
+    return this.#healing.keysOf(surroundingsOf(this.#index.all, file, first, count));
   }
 }

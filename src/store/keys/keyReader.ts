@@ -52,7 +52,7 @@ export class KeyReader {
     const hashes = new Set(request.keys.map(({ topic, key }) => this.#hash.of(topic, key)));
     const records: Buffer[] = [];
     let sizeBytes = 0;
-    for (const commitLogOffset of this.#candidates(request.keys, from, until, isForwards)) {
+    for (const commitLogOffset of this.#candidates(hashes, from, until, isForwards)) {
       const record = this.#commitLog.readRecord(commitLogOffset);
       if (!record || !this.#carries(record, commitLogOffset, carries, hashes)) continue;
       const isFull = records.length >= Math.max(1, request.maxCount) || sizeBytes + record.length > request.maxBytes;
@@ -68,16 +68,16 @@ export class KeyReader {
 
   /** Positions in [from, until) that may carry one of the keys, in order, each once. */
   *#candidates(
-    keys: readonly TopicKey[],
+    hashes: ReadonlySet<number>,
     from: CommitLogOffset,
     until: CommitLogOffset,
     isForwards: boolean,
   ): Generator<CommitLogOffset> {
-    const hashes = new Set(keys.map(({ topic, key }) => this.#hash.of(topic, key)));
     const lists = [...hashes].map((hash) => {
       const at = this.#streamIndex.positions(hash);
       const low = lowerBound(at, from);
-      const high = lowerBound(at, until);
+      // Bounds that cross hold nothing.
+      const high = Math.max(low, lowerBound(at, until));
       return isForwards ? { at, next: low, stop: high, step: 1 } : { at, next: high - 1, stop: low - 1, step: -1 };
     });
     let last = -1;

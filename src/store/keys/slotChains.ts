@@ -32,22 +32,31 @@ export class SlotChains {
   readonly #entry: IndexEntry = { keyHash: 0, commitLogOffset: 0, timeDiffSeconds: 0, previous: 0 };
   #entryCount = 0;
 
-  /** The newest entry of the hash in its slot's chain that is not below `downTo`; 0 when there is none. */
-  newest(file: IndexFile, slot: number, keyHash: number, downTo: CommitLogOffset): number {
-    return this.#walk(file, slot, keyHash, downTo, file.slotHead(keyHash));
+  /**
+   * The newest entry of the hash in its slot's chain that is not below `downTo`, read into `entry`: its number, or 0 when
+   * there is none.
+   */
+  newest(file: IndexFile, slot: number, keyHash: number, downTo: CommitLogOffset, entry: IndexEntry): number {
+    return this.#walk(file, slot, keyHash, downTo, file.slotHead(keyHash), entry);
   }
 
-  /** The next older entry of the hash after `number`, whose chain goes on with `previous`. */
+  /** The next older entry of the hash after `number`, which `entry` holds, read into `entry`: its number, or 0. */
   older(
     file: IndexFile,
     slot: number,
     keyHash: number,
     downTo: CommitLogOffset,
-    { number, previous }: { number: number; previous: number },
+    number: number,
+    entry: IndexEntry,
   ): number {
+    const { previous } = entry;
     const chain = this.#find(file, slot);
-    if (chain && !chain.isTooLong && number <= chain.head) return chain.older.get(number) ?? 0;
-    return previous <= 0 || previous >= number ? 0 : this.#walk(file, slot, keyHash, downTo, previous);
+    if (chain && !chain.isTooLong && number <= chain.head) {
+      const next = chain.older.get(number) ?? 0;
+      if (next > 0) file.readEntry(next, entry);
+      return next;
+    }
+    return previous <= 0 || previous >= number ? 0 : this.#walk(file, slot, keyHash, downTo, previous, entry);
   }
 
   /** After entries were removed. */
@@ -56,12 +65,23 @@ export class SlotChains {
     this.#entryCount = 0;
   }
 
-  #walk(file: IndexFile, slot: number, keyHash: number, downTo: CommitLogOffset, from: number): number {
+  #walk(
+    file: IndexFile,
+    slot: number,
+    keyHash: number,
+    downTo: CommitLogOffset,
+    from: number,
+    entry: IndexEntry,
+  ): number {
     let chain = this.#find(file, slot);
     let foreign = 0;
     for (let number = from; number > 0; ) {
-      if (chain && !chain.isTooLong && number <= chain.head) return newestFrom(chain, keyHash, number);
-      const entry = file.readEntry(number, this.#entry);
+      if (chain && !chain.isTooLong && number <= chain.head) {
+        const found = newestFrom(chain, keyHash, number);
+        if (found > 0) file.readEntry(found, entry);
+        return found;
+      }
+      file.readEntry(number, entry);
       // Entries are in log order: everything further back lies lower.
       if (entry.commitLogOffset < downTo) return 0;
       if (entry.keyHash === keyHash) return number;

@@ -10,12 +10,13 @@ import type { KeyIndex } from './keyIndex.js';
 import { RecentMap } from './recentMap.js';
 
 const HEADS_MAX = 262_144;
-/** Positions kept over all hashes, an empty one counted as well: 16 MiB. */
-const POSITIONS_MAX = 2_000_000;
+/** Positions kept over all hashes, 8 bytes each, and what a hash takes beside its own, counted in positions: 32 MiB. */
+const POSITIONS_MAX = 4_000_000;
+const POSITIONS_PER_HASH = 24;
 
 interface Positions {
   /** Ascending, without repeats. */
-  at: CommitLogOffset[];
+  readonly at: CommitLogOffset[];
   readUpTo: CommitLogOffset;
 }
 
@@ -25,9 +26,8 @@ export class StreamIndex {
   readonly #keyIndex: KeyIndex;
   readonly #keyHistory: KeyHistory;
   readonly #commitLog: CommitLog;
-  readonly #heads = new RecentMap<StreamHead>(HEADS_MAX);
-  readonly #positions = new Map<number, Positions>();
-  #positionCount = 0;
+  readonly #heads = new RecentMap<string, StreamHead>(HEADS_MAX);
+  readonly #positions = new RecentMap<number, Positions>(POSITIONS_MAX, ({ at }) => at.length + POSITIONS_PER_HASH);
 
   constructor(parts: { keyIndex: KeyIndex; keyHistory: KeyHistory; commitLog: CommitLog }) {
     this.#keyIndex = parts.keyIndex;
@@ -51,43 +51,36 @@ export class StreamIndex {
 
   /** Positions of all records that may carry a key of this hash, ascending. Not to be changed by the caller. */
   positions(hash: number): readonly CommitLogOffset[] {
-    let known = this.#positions.get(hash);
-    if (known) this.#positions.delete(hash);
-    else {
-      known = { at: [], readUpTo: 0 };
-      this.#positionCount += 1;
-    }
     const end = this.#commitLog.appendedEnd;
-    if (known.readUpTo < end) {
-      const fresh: CommitLogOffset[] = [];
-      this.#keyIndex.visit(hash, known.readUpTo, (commitLogOffset) => {
-        fresh.push(commitLogOffset);
-        return false;
-      });
-      for (let index = fresh.length - 1; index >= 0; index -= 1) known.at.push(fresh[index] ?? 0);
-      known.readUpTo = end;
-      this.#positionCount += fresh.length;
+    const known = this.#positions.get(hash);
+    if (!known) {
+      // As long as it has to be: a list that grew by itself has room for sixteen more.
+      const at = this.#positionsFrom(hash, 0).slice();
+      this.#positions.set(hash, { at, readUpTo: end });
+      return at;
     }
-    this.#positions.set(hash, known);
-    this.#makeRoom(hash);
+    if (known.readUpTo < end) {
+      const fresh = this.#positionsFrom(hash, known.readUpTo);
+      for (const commitLogOffset of fresh) known.at.push(commitLogOffset);
+      known.readUpTo = end;
+      this.#positions.grew(fresh.length);
+    }
     return known.at;
+  }
+
+  #positionsFrom(hash: number, downTo: CommitLogOffset): CommitLogOffset[] {
+    const found: CommitLogOffset[] = [];
+    this.#keyIndex.visit(hash, downTo, (commitLogOffset) => {
+      found.push(commitLogOffset);
+      return false;
+    });
+    return found.reverse();
   }
 
   /** After records were abandoned, or a topic was deleted. */
   forgetAll(): void {
     this.#heads.clear();
     this.#positions.clear();
-    this.#positionCount = 0;
     this.#keyHistory.forgetAll();
-  }
-
-  /** The least recently asked go first; the one just asked stays whatever its size. */
-  #makeRoom(keep: number): void {
-    for (const [hash, positions] of this.#positions) {
-      if (this.#positionCount <= POSITIONS_MAX) return;
-      if (hash === keep) continue;
-      this.#positions.delete(hash);
-      this.#positionCount -= positions.at.length + 1;
-    }
   }
 }

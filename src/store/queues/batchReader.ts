@@ -8,6 +8,7 @@ import type { CommitLog } from '../log/commitLog.js';
 import { recordProperties } from '../log/recordView.js';
 import type { QueueRange, ReadFilter, ReadResult, ReadStatus } from '../storeTypes.js';
 import type { BatchQueue } from './batchQueue.js';
+import { limitsAt, type ReadLimits } from './readLimits.js';
 
 /** Entries that one read looks at. */
 const SCAN_ENTRIES_MAX = 800;
@@ -25,13 +26,7 @@ export class BatchReader {
     return queue.range(this.#commitLog.minOffset);
   }
 
-  read(
-    queue: BatchQueue,
-    offset: QueueOffset,
-    maxCount: number,
-    maxBytes: number,
-    filter: ReadFilter | undefined,
-  ): ReadResult {
+  read(queue: BatchQueue, offset: QueueOffset, limits: ReadLimits, filter: ReadFilter | undefined): ReadResult {
     const bounds = this.range(queue);
     const { minOffset, maxOffset } = bounds;
     const nothing = (status: ReadStatus, nextBeginOffset: QueueOffset): ReadResult => {
@@ -50,6 +45,7 @@ export class BatchReader {
     for (let number = first; number < first + SCAN_ENTRIES_MAX; number += 1) {
       const entry = queue.entryAt(number);
       if (!entry) break;
+      const { maxCount, maxBytes } = limitsAt(entry.commitLogOffset, limits);
       const isFull = messageCount + entry.batchSize > maxCount || sizeBytes + entry.sizeBytes > maxBytes;
       if (records.length > 0 && isFull) break;
       next = entry.baseOffset + entry.batchSize;

@@ -145,7 +145,8 @@ export class ConsumeQueue {
    */
   follow(minCommitLogOffset: CommitLogOffset): number {
     const first = this.entryAt(Math.max(this.#minOffset, this.firstStoredOffset));
-    if (!first || isGone(first, minCommitLogOffset)) this.correctMin(minCommitLogOffset);
+    const isLeft = first !== undefined && !isGone(first, 0) && first.commitLogOffset >= minCommitLogOffset;
+    if (!isLeft) this.correctMin(minCommitLogOffset);
     return this.#stored.removeBefore(this.#minOffset);
   }
 
@@ -187,6 +188,17 @@ export class ConsumeQueue {
     this.#stored.dropBehindGap();
   }
 
+  /** Where the record of the first entry in the files lies; undefined without one. */
+  get firstStoredPosition(): CommitLogOffset | undefined {
+    return this.#stored.at(this.firstStoredOffset)?.commitLogOffset;
+  }
+
+  /** Begins recovery of a queue none of whose files counts: it starts at 0. */
+  discard(): void {
+    this.#stored.clear();
+    this.restart();
+  }
+
   /** Begins recovery of a queue of which nothing on disk is believed, the place of its first entry apart. */
   restart(): void {
     this.adoptBounds(this.firstStoredOffset, this.firstStoredOffset);
@@ -207,8 +219,7 @@ export class ConsumeQueue {
     // Two records with one queue offset (RocketMQ can write that after it lost entries): the later one takes the next place.
     // The queue's first files are missing: nothing was met yet, and this message comes before all that is stored.
     if (queueOffset < this.firstStoredOffset && this.#maxOffset === this.firstStoredOffset) {
-      this.#stored.clear();
-      this.restart();
+      this.discard();
     }
     const place = Math.max(queueOffset, this.#maxOffset);
     const isWritten = this.#tailStart === this.#maxOffset;
@@ -242,14 +253,20 @@ export class ConsumeQueue {
     return isNewFile || this.#stored.fileCount !== fileCount || this.#maxOffset > this.#adoptedEnd;
   }
 
-  /** Moves the min offset to the first entry whose record is still in the log. */
+  /**
+   * Moves the min offset to the first entry whose record is still in the log. A single damaged entry must not hide those
+   * before it: an entry counts as gone only together with the one before.
+   */
   correctMin(minCommitLogOffset: CommitLogOffset): void {
+    const isGoneAt = (offset: QueueOffset) => {
+      const entry = this.entryAt(offset);
+      return !entry || isGone(entry, minCommitLogOffset);
+    };
     let low = Math.max(this.#minOffset, this.firstStoredOffset);
     let high = this.#maxOffset;
     while (low < high) {
       const middle = Math.floor((low + high) / 2);
-      const entry = this.entryAt(middle);
-      if (!entry || isGone(entry, minCommitLogOffset)) low = middle + 1;
+      if (isGoneAt(middle) && (middle === low || isGoneAt(middle - 1))) low = middle + 1;
       else high = middle;
     }
     this.#minOffset = low;

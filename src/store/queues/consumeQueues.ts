@@ -81,6 +81,10 @@ export class ConsumeQueues {
     return this.#topics.get(topic)?.get(queueId);
   }
 
+  ofTopic(topic: string): Iterable<ConsumeQueue> {
+    return this.#topics.get(topic)?.values() ?? [];
+  }
+
   *all(): Generator<ConsumeQueue> {
     for (const queues of this.#topics.values()) yield* queues.values();
   }

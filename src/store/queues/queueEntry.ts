@@ -23,9 +23,10 @@ export interface QueueEntry {
   tagsCode: number;
 }
 
-/** Is the entry's record not in the log any more? */
-export function isGone(entry: QueueEntry, minCommitLogOffset: CommitLogOffset): boolean {
-  return entry.sizeBytes === BLANK_ENTRY_SIZE || entry.commitLogOffset < minCommitLogOffset;
+/** Is the entry's record not in the log any more? What no record can have is damage and says nothing about that. */
+export function isGone({ commitLogOffset, sizeBytes }: QueueEntry, minCommitLogOffset: CommitLogOffset): boolean {
+  if (sizeBytes === BLANK_ENTRY_SIZE) return true;
+  return commitLogOffset >= 0 && sizeBytes > 0 && commitLogOffset < minCommitLogOffset;
 }
 
 /** Tags codes are ints, or times: everything lower is an address in the queue's extension (upstream: `ConsumeQueueExt`). */

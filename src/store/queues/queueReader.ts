@@ -22,6 +22,7 @@ import type { ConsumeQueue } from './consumeQueue.js';
 import type { ConsumeQueues } from './consumeQueues.js';
 import { BLANK_ENTRY_SIZE, isExtAddress, type QueueEntry } from './queueEntry.js';
 import type { QueueHealing } from './queueHealing.js';
+import { limitsAt, type ReadLimits } from './readLimits.js';
 
 /** Entries that one read looks at, at least (upstream: maxFilterMessageSize 16000 / 20). */
 const SCAN_ENTRIES_MIN = 800;
@@ -66,12 +67,11 @@ export class QueueReader {
     topic: string,
     queueId: number,
     offset: QueueOffset,
-    maxCount: number,
-    maxBytes: number,
+    limits: ReadLimits,
     filter: ReadFilter | undefined,
   ): ReadResult {
     const batchQueue = this.#batchQueues.find(topic, queueId);
-    if (batchQueue) return this.#batchReader.read(batchQueue, offset, maxCount, maxBytes, filter);
+    if (batchQueue) return this.#batchReader.read(batchQueue, offset, limits, filter);
     const queue = this.#queues.find(topic, queueId);
     const bounds = this.range(topic, queueId);
     const { minOffset, maxOffset } = bounds;
@@ -79,18 +79,17 @@ export class QueueReader {
     if (offset < minOffset) return nothing('OFFSET_TOO_SMALL', minOffset, bounds);
     if (offset === maxOffset) return nothing('OFFSET_OVERFLOW_ONE', offset, bounds);
     if (offset > maxOffset) return nothing('OFFSET_OVERFLOW_BADLY', maxOffset, bounds);
-    const scanMax = filter ? Math.max(SCAN_ENTRIES_MIN, maxCount) : Math.max(1, maxCount);
+    const scanMax = filter ? Math.max(SCAN_ENTRIES_MIN, limits.maxCount) : Math.max(1, limits.maxCount);
     const entries = queue.readEntries(offset, scanMax);
     if (entries.length === 0) return nothing('OFFSET_FOUND_NULL', queue.nextFileOffset(offset), bounds);
-    return this.#collect(queue, offset, entries, maxCount, maxBytes, filter, bounds);
+    return this.#collect(queue, offset, entries, limits, filter, bounds);
   }
 
   #collect(
     queue: ConsumeQueue,
     offset: QueueOffset,
     entries: readonly QueueEntry[],
-    maxCount: number,
-    maxBytes: number,
+    limits: ReadLimits,
     filter: ReadFilter | undefined,
     bounds: Bounds,
   ): ReadResult {
@@ -102,6 +101,7 @@ export class QueueReader {
     // Where the record of the entry before ends: the next one lies at or after it.
     let lastEnd = 0;
     for (const [index, entry] of entries.entries()) {
+      const { maxCount, maxBytes } = limitsAt(entry.commitLogOffset, limits);
       if (records.length >= Math.max(1, maxCount)) break;
       if (records.length > 0 && sizeBytes + entry.sizeBytes > maxBytes) break;
       scanned += 1;

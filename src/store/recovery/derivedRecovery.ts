@@ -12,6 +12,7 @@ import { FIRST_ENTRY } from '../keys/indexFormat.js';
 import type { IndexHash } from '../keys/indexHash.js';
 import type { KeyIndex } from '../keys/keyIndex.js';
 import type { BatchQueues } from '../queues/batchQueues.js';
+import type { ConsumeQueue } from '../queues/consumeQueue.js';
 import type { ConsumeQueues, DispatchEntry, QueueBoundsList } from '../queues/consumeQueues.js';
 import { entryTagsCode, isQueued } from '../queues/dispatch.js';
 import { LIGHT_QUEUE_ID, lightPlacesOf } from '../queues/multiDispatch.js';
@@ -58,11 +59,17 @@ export class QueueRecovery {
       queue.dropBehindGap();
       const name = nameOf(queue.topic, queue.queueId);
       const end = ends.get(name);
+      if (isKnown && end !== undefined && !this.#damaged.has(name)) queue.adoptBounds(queue.firstStoredOffset, end);
+      else if (this.#isLeftOver(queue)) queue.discard();
       // Of a queue that was not there at the position every entry belongs to a later record, or to nothing.
-      if (!isKnown || this.#damaged.has(name)) queue.beginRecovery(minOffset);
-      else if (end === undefined) queue.restart();
-      else queue.adoptBounds(queue.firstStoredOffset, end);
+      else if (isKnown && end === undefined) queue.restart();
+      else queue.beginRecovery(minOffset);
     }
+  }
+
+  /** Did its topic's deletion come to its note, and not to the queue's files? Its numbers do not go on. */
+  #isLeftOver({ topic, firstStoredPosition }: ConsumeQueue): boolean {
+    return firstStoredPosition !== undefined && this.#queues.isDeleted(topic, firstStoredPosition);
   }
 
   meet(message: StoredMessage): void {

@@ -17,7 +17,7 @@ import { CorruptionError } from '../../base/errors.js';
 import type { Files, OpenFile } from '../../base/files.js';
 import { joinPath, parentOf } from '../../base/files.js';
 import type { CommitLogOffset, QueueOffset, TimestampMillis } from '../../base/flavours.js';
-import type { IndexMark } from '../keys/keyIndex.js';
+import type { IndexMark } from '../keys/indexMark.js';
 import type { QueueBoundsList } from '../queues/consumeQueues.js';
 
 export const MARKS_DIRECTORY = 'foldlog';

@@ -11,7 +11,8 @@ import { joinPath } from '../../base/files.js';
 import type { CommitLogOffset } from '../../base/flavours.js';
 import type { Logger } from '../../base/logger.js';
 import type { IndexHash } from '../keys/indexHash.js';
-import type { IndexMark, KeyIndex } from '../keys/keyIndex.js';
+import type { IndexMark } from '../keys/indexMark.js';
+import type { KeyIndex } from '../keys/keyIndex.js';
 import type { SegmentList } from '../log/segmentList.js';
 import type { BatchQueues } from '../queues/batchQueues.js';
 import type { ConsumeQueues } from '../queues/consumeQueues.js';
@@ -266,7 +267,7 @@ class Recovery {
     if (indexFrom === undefined) {
       // Odd files could lie between others: their entries would be missing in the middle.
       if (keyIndex.hasOddFiles) keyIndex.clear();
-      isChained = keyIndex.adoptFiles();
+      isChained = keyIndex.adoptFiles(this.#start !== 'CLEAN');
       check = new IndexCheck({ keyIndex, hash });
       check.begin(minOffset);
     }

@@ -264,7 +264,10 @@ describe('recall', () => {
     expect(decodeRecallHandle(handle)).toMatchObject({ topic: 'T', uniqueKey: 'U-2' });
     expect(decodeRecallHandle(handle).deliverMillis % 1000).toBe(1);
     await pass(clock, 3000);
-    expect(await recall(one, 'T', handle)).toMatchObject({ code: 0, extFields: { msgId: 'U-2' } });
+    expect(await recall(one, 'T', handle)).toMatchObject({
+      code: 0,
+      extFields: { msgId: 'U-2', MSG_REGION: 'DefaultRegion' },
+    });
     await pass(clock, 10_000);
     expect(await bodies(one, 'T')).toEqual(['stays']);
   });
@@ -304,7 +307,11 @@ describe('recall', () => {
     await send(one, { topic: 'T2' });
     const foreign = encodeRecallHandle({ ...decodeRecallHandle(handle), brokerName: 'other' });
     const far = encodeRecallHandle({ ...decodeRecallHandle(handle), deliverMillis: clock.now() + 4 * DAY });
-    expect((await recall(one, 'Missing', handle)).code).toBe(RESPONSE_CODE.TOPIC_NOT_EXIST);
+    // RecallMessageProcessor names the region in a refusal too.
+    expect(await recall(one, 'Missing', handle)).toMatchObject({
+      code: RESPONSE_CODE.TOPIC_NOT_EXIST,
+      extFields: { MSG_REGION: 'DefaultRegion' },
+    });
     for (const [topic, wrong] of [
       ['T', 'no handle'],
       ['T2', handle],

@@ -182,6 +182,35 @@ describe('PULL_MESSAGE', () => {
     expect(await stored()).toBe('2');
   });
 
+  it('with a subscription of a Go client, whose versions are nanoseconds, is answered by it', async () => {
+    const { client } = await startTestBroker();
+    const one = client();
+    for (const tag of ['A', 'B']) await send(one, { topic: 'T', body: tag, props: { TAGS: tag } });
+    const ofRequest = {
+      consumerGroup: 'CG',
+      topic: 'T',
+      queueId: '0',
+      queueOffset: '0',
+      maxMsgNums: '32',
+      sysFlag: '4',
+      commitOffset: '0',
+      suspendTimeoutMillis: '0',
+      subscription: "TAGS = 'B'",
+      expressionType: 'SQL92',
+      subVersion: '1795463845711556306',
+    };
+    expect(bodiesOf(await one.callRaw(REQUEST_CODE.PULL_MESSAGE, ofRequest))).toEqual(['B']);
+    await heartbeat(one, {
+      group: 'CG',
+      topics: { T: { sql: "TAGS = 'A'" } },
+      subVersion: Number(ofRequest.subVersion),
+    });
+    const ofGroup = { ...ofRequest, sysFlag: '0' };
+    expect(bodiesOf(await one.callRaw(REQUEST_CODE.PULL_MESSAGE, ofGroup))).toEqual(['A']);
+    const newer = { ...ofGroup, subVersion: '1795463846711556306' };
+    expect((await one.callRaw(REQUEST_CODE.PULL_MESSAGE, newer)).code).toBe(RESPONSE_CODE.SUBSCRIPTION_NOT_LATEST);
+  });
+
   it('a lite pull is the same, when it is allowed', async () => {
     const { client } = await startTestBroker({ config: { litePullMessageEnable: false } });
     const one = client();

@@ -71,11 +71,12 @@ function sendReply(client: RawClient, changes: Partial<Sending> = {}, body = 'an
 const storedReplies = async (client: RawClient) => messagesOf(await pull(client, { topic: REPLY_TOPIC }));
 
 describe('a reply', () => {
-  it('is handed to its requester as it was sent, with the time of that, and stored', async () => {
+  it('is handed to its requester as it was sent, with the time of that, region and trace, and stored', async () => {
     const started = await brokerOverTcp();
     const { pushed } = await requester(started);
     const replier = started.client();
-    const response = await sendReply(replier, { flag: 7, bornTimestamp: 1234, sysFlag: 0x300 });
+    const props = { ...PROPS, TRACE_ON: 'false' };
+    const response = await sendReply(replier, { flag: 7, bornTimestamp: 1234, sysFlag: 0x300, props });
     expect(response).toMatchObject({
       code: RESPONSE_CODE.SUCCESS,
       extFields: { queueId: '0', queueOffset: '0', MSG_REGION: 'DefaultRegion', TRACE_ON: 'true' },
@@ -99,10 +100,16 @@ describe('a reply', () => {
     ]);
     expect(decodeProperties(pushed[0]?.header.properties ?? '')).toEqual({
       ...PROPS,
+      MSG_REGION: 'DefaultRegion',
+      TRACE_ON: 'true',
       PUSH_REPLY_TIME: String(started.clock.now()),
     });
     const [stored] = await storedReplies(replier);
-    expect(stored).toMatchObject({ topic: REPLY_TOPIC, flag: 7, properties: PROPS });
+    expect(stored).toMatchObject({
+      topic: REPLY_TOPIC,
+      flag: 7,
+      properties: { ...PROPS, MSG_REGION: 'DefaultRegion', TRACE_ON: 'true' },
+    });
     expect(stored?.body.toString()).toBe('answer');
   });
 

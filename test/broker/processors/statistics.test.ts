@@ -266,6 +266,12 @@ describe('the state of the broker (28)', () => {
       commitLogDirCapacity: expect.stringMatching(/^Total : [\d.]+ GiB, Free : [\d.]+ GiB\.$/),
     });
     expect(Number(table.get('commitLogDiskRatio'))).toBeGreaterThan(0);
+    // Named as DefaultMessageStore and AdminBrokerProcessor do, and nothing that they do not have.
+    const ofLog = [...table.keys()].filter((key) => key.startsWith('commitLogDiskRatio_'));
+    expect(ofLog).toEqual([expect.stringMatching(/^commitLogDiskRatio_.*commitlog$/)]);
+    expect(table.get(ofLog[0] ?? '')).toBe(table.get('commitLogDiskRatio'));
+    expect(table.get('EndTransactionQueueSize')).toBe('0');
+    expect(table.has('brokerVersion')).toBe(false);
     expect(Number(table.get('putMessageAverageSize'))).toBeGreaterThan(100);
     clock.advance(86_400_000);
     await send(one, { topic: 'T' });

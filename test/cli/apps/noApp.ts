@@ -1,0 +1,3 @@
+/** What `--app` must refuse: a module without an application. */
+export const answer = 42;
+export default { answer };

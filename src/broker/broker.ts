@@ -246,6 +246,7 @@ function openStore(
     mappedFileSizeConsumeQueue: config.mappedFileSizeConsumeQueue,
     maxHashSlotNum: config.maxHashSlotNum,
     maxIndexNum: config.maxIndexNum,
+    indexCacheBytes: config.indexCacheBytes,
     maxMessageSize: config.maxMessageSize,
     syncFlushTimeoutMillis: config.syncFlushTimeout,
     flushIntervalCommitLogMillis: config.flushIntervalCommitLog,

@@ -56,6 +56,7 @@ export const BROKER_KEYS = {
   }),
   maxHashSlotNum: whole(5_000_000, 'hash slots of an index file', { min: 1 }),
   maxIndexNum: whole(20_000_000, 'entries of an index file', { min: 2 }),
+  indexCacheBytes: whole(67_108_864, 'bytes of the index that are kept in memory once they were read'),
   maxMessageSize: whole(4_194_304, 'largest message body, bytes', { min: 1, max: 16_000_000 }),
   enableLmq: flag(false, 'give messages offsets in the %LMQ% queues that they name; with enableMultiDispatch'),
   enableMultiDispatch: flag(false, 'put messages into the %LMQ% queues that they name; with enableLmq'),

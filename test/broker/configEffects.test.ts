@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { diskFiles } from '../../src/base/files.js';
+import { diskFiles, type Files } from '../../src/base/files.js';
 import { brokerLanes } from '../../src/broker/processors/table.js';
 import type { BrokerConfig } from '../../src/config/brokerConfig.js';
 import { defaultBrokerConfig, readBrokerConfig } from '../../src/config/brokerConfig.js';
@@ -21,6 +21,7 @@ import {
   updateConsumerOffsetHeader,
 } from '../../src/protocol/headers/messaging.js';
 import { parseLooseJson } from '../../src/protocol/looseJson.js';
+import { encodeProperties } from '../../src/protocol/messageProperties.js';
 import { REQUEST_CODE } from '../../src/protocol/requestCodes.js';
 import { RESPONSE_CODE } from '../../src/protocol/responseCodes.js';
 import type { RawClient } from '../support/rawClient.js';
@@ -128,6 +129,62 @@ describe('the store', () => {
       _UNIQUE_KEY_QUERY: 'true',
     });
     expect(messagesOf(response)).toHaveLength(found);
+  });
+});
+
+describe('the index', () => {
+  const FILES = 20;
+  const ENTRIES = 100;
+
+  it.each([
+    [0, true],
+    [67_108_864, false],
+  ])('indexCacheBytes=%i: a second look-up reads the files again: %s', async (indexCacheBytes, isReadAgain) => {
+    let reads = 0;
+    const files: Files = {
+      ...diskFiles,
+      open(file, mode) {
+        const opened = diskFiles.open(file, mode);
+        if (!file.includes(`${path.sep}index${path.sep}`)) return opened;
+        return {
+          path: file,
+          size: () => opened.size(),
+          read(...args) {
+            reads += 1;
+            return opened.read(...args);
+          },
+          write: (...args) => opened.write(...args),
+          truncate: (size) => opened.truncate(size),
+          sync: () => opened.sync(),
+          syncNow: () => opened.syncNow(),
+          close: () => opened.close(),
+        };
+      },
+    };
+    // Each message has two entries; a look-up of the oldest key asks every file.
+    const started = await startTestBroker({
+      config: { indexCacheBytes, maxHashSlotNum: 1000, maxIndexNum: 100 },
+      files,
+    });
+    const one = started.client();
+    for (let n = 0; n < (FILES * ENTRIES) / 2; n += 1) {
+      await send(one, { topic: 'T', body: 'x', properties: encodeProperties({ KEYS: `k${n}`, UNIQ_KEY: `u${n}` }) });
+    }
+    const found = async () => {
+      const response = await one.call(REQUEST_CODE.QUERY_MESSAGE, queryMessageHeader, {
+        topic: 'T',
+        key: 'k7',
+        maxNum: 1,
+        beginTimestamp: 0,
+        endTimestamp: Number.MAX_SAFE_INTEGER,
+      });
+      return messagesOf(response).length;
+    };
+    expect(await found()).toBe(1);
+    reads = 0;
+    expect(await found()).toBe(1);
+    // Of the newest file something is read each time.
+    expect(reads > FILES / 2).toBe(isReadAgain);
   });
 });
 

@@ -27,7 +27,8 @@ if (verb === 'record') {
   let passed = 0;
   let failed = 0;
   const skipped = [];
-  for (const file of readdirSync(directory).sort()) {
+  // Tables of comparisons lie there as well.
+  for (const file of readdirSync(directory).filter((each) => each.endsWith('.json')).sort()) {
     const counts = JSON.parse(readFileSync(path.join(directory, file), 'utf8'));
     passed += counts.passed;
     failed += counts.failed;

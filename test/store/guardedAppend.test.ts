@@ -106,7 +106,16 @@ const step = fc.oneof(
       condition: fc.option(fc.record({ keys: fc.array(fc.record({ topic, key }), { maxLength: 3 }), back: fc.nat(6) })),
     }),
   },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('plain' as const), topic, keys: fc.array(key) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('plain' as const),
+      topic,
+      keys: fc.array(key, { maxLength: 3 }),
+      // So many of one hash that the store keeps what it has learnt about it.
+      copies: fc.constantFrom(1, 40),
+    }),
+  },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('turn' as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('reopen' as const) }) },
 );
@@ -130,11 +139,12 @@ describe('a guarded append', () => {
             store = await memoryStore(files);
           } else if (one.kind === 'plain') {
             const keys = one.keys.join(' ');
-            const outcome = store.append([
-              message({ topic: one.topic, properties: keys === '' ? {} : { KEYS: keys } }),
-            ]);
-            if (outcome.status !== 'PUT_OK') throw new Error(outcome.reason);
-            plain.push({ topic: one.topic, keys: one.keys, at: outcome.places[0]!.commitLogOffset });
+            const copy = message({ topic: one.topic, properties: keys === '' ? {} : { KEYS: keys } });
+            for (let n = 0; n < one.copies; n += 1) {
+              const outcome = store.append([copy]);
+              if (outcome.status !== 'PUT_OK') throw new Error(outcome.reason);
+              plain.push({ topic: one.topic, keys: one.keys, at: outcome.places[0]!.commitLogOffset });
+            }
           } else {
             const end = ends.at(-1 - Math.min(one.condition?.back ?? 0, ends.length - 1))!;
             const events = one.events.map((fields) => event(fields.keys, 'body', fields.topic));
@@ -294,6 +304,30 @@ describe('a guarded append', () => {
       once('a1', { expectedVersions: [{ topic: 'Events', stream, expected: 'NO_STREAM' }] }),
     );
     expect(good).toMatchObject({ status: 'APPENDED', places: [{ commitLogOffset: 0, version: 1 }] });
+    await store.close();
+  });
+
+  it('passes when only another key of the same hash has something new, however much', async () => {
+    const store = await memoryStore();
+    const append = (text: string, appendId: string, end?: LogPosition) => {
+      const condition = end && { keys: [{ topic: 'Events', key: text }], end };
+      const outcome = store.appendGuarded({
+        appendId,
+        events: [event([text])],
+        expectedVersions: [],
+        ...(condition && { condition }),
+      });
+      if ('turn' in outcome) return outcome.turn.visible.then(() => outcome.status);
+      return Promise.resolve(outcome.status);
+    };
+    await append('Aa', 'first');
+    const old = store.visibleEnd();
+    for (let n = 0; n < 40; n += 1) await append('BB', `crowd${n}`);
+    expect(await append('Aa', 'second', old)).toBe('APPENDED');
+    const end = store.visibleEnd();
+    expect(await append('Aa', 'third', end)).toBe('APPENDED');
+    expect(await append('Aa', 'fourth', end)).toBe('CONDITION_CONFLICT');
+    expect(await append('BB', 'fifth', store.visibleEnd())).toBe('APPENDED');
     await store.close();
   });
 

@@ -81,7 +81,10 @@ export class KeyHistory {
   newestCarrying(topic: string, key: string, downTo: CommitLogOffset): CommitLogOffset | undefined {
     return this.#find(topic, key, downTo, {
       ofRecord: (record, isLost) => (isLost || record.keys.includes(key) ? record.commitLogOffset : undefined),
-      ofFacts: ({ carrying = -1 }, lostAt) => (carrying < 0 && lostAt < 0 ? undefined : Math.max(carrying, lostAt)),
+      ofFacts({ carrying = -1 }, lostAt) {
+        const newest = Math.max(carrying, lostAt);
+        return newest < Math.max(0, downTo) ? undefined : newest;
+      },
     });
   }
 

@@ -28,7 +28,9 @@ if (verb === 'record') {
   let failed = 0;
   const skipped = [];
   // Tables of comparisons lie there as well.
-  for (const file of readdirSync(directory).filter((each) => each.endsWith('.json')).sort()) {
+  for (const file of readdirSync(directory)
+    .filter((each) => each.endsWith('.json'))
+    .sort()) {
     const counts = JSON.parse(readFileSync(path.join(directory, file), 'utf8'));
     passed += counts.passed;
     failed += counts.failed;

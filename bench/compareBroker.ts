@@ -13,7 +13,7 @@ import { parseArgs } from 'node:util';
 import { BenchClient, type Sample } from './support/benchClient.js';
 import { type BrokerRow, brokerRows } from './support/brokerRows.js';
 import { type BrokerKind, type FlushKind, RunningBroker } from './support/brokers.js';
-import { comparisonTable, type Line, limitLine, linesOf, type Pair } from './support/comparison.js';
+import { comparisonTable, failureLine, type Line, limitLine, linesOf, type Pair } from './support/comparison.js';
 import { idleLines, startLines, transactOnAll, WhileIdle } from './support/resources.js';
 import { TemporaryDirectories } from './support/temporary.js';
 
@@ -83,7 +83,14 @@ async function measure(client: BenchClient, flush: FlushKind, own: BrokerRow[], 
     }
     const bare = row.hasLimit ? await start('bare server', 'bare') : undefined;
     bare?.pause();
-    await compare(client, row, { foldlog, apache, bare });
+    try {
+      await compare(client, row, { foldlog, apache, bare });
+    } catch (thrown) {
+      // The other rows are worth their time all the same.
+      lines.push(failureLine(row.title, thrown));
+      for (const broker of [apache, foldlog, bare]) broker?.pause();
+      process.exitCode = 1;
+    }
     await bare?.kill();
   }
   for (const broker of [apache, foldlog]) broker.resume();

@@ -484,7 +484,7 @@ public final class BenchClient {
             return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
         });
         consumer.start();
-        if (!listens.await(30, TimeUnit.SECONDS)) throw new IllegalStateException("the consumer of " + topic + " got nothing");
+        awaitFirst(producer, topic, listens);
         Sample sample = new Sample(command);
         current.set(sample);
         int rate = command.number("rate");
@@ -514,6 +514,15 @@ public final class BenchClient {
         Map<String, Object> found = sample.found(came.get(), (sample.to - sample.from) / 1e6);
         found.put("failed", sample.failed.sum() + sent - came.get());
         return found;
+    }
+
+    /** A broker that was stopped for long may have dropped the consumer's connection: it comes back with its next heartbeat. */
+    private static void awaitFirst(DefaultMQProducer producer, String topic, CountDownLatch listens) throws Exception {
+        for (int attempt = 0; attempt < 24; attempt++) {
+            if (listens.await(5, TimeUnit.SECONDS)) return;
+            producer.send(new Message(topic, "first", new byte[] {1}));
+        }
+        throw new IllegalStateException("the consumer of " + topic + " got nothing");
     }
 
     /** Sends until the first message is acknowledged, from before the servers listen. */

@@ -108,6 +108,12 @@ export function limitLine(work: string, pairs: readonly { foldlog: Sample; bare:
   };
 }
 
+/** A kind of work that could not be measured to its end. */
+export function failureLine(work: string, thrown: unknown): Line {
+  const remark = thrown instanceof Error ? thrown.message : String(thrown);
+  return { work, measure: 'not measured', unit: '', foldlog: 0, apache: undefined, ratio: undefined, remark };
+}
+
 export function comparisonTable(lines: readonly Line[]): string {
   const table = new Table({
     head: ['', '', 'foldlog', 'Apache', 'ratio', 'target', '', ''],

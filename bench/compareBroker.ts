@@ -142,7 +142,7 @@ async function compare(client: BenchClient, row: BrokerRow, { foldlog, apache, b
   }
   samples[row.id] = pairs;
   lines.push(...linesOf(row.title, pairs, row.targets));
-  if (bare) lines.push(limitLine(row.title, limits));
+  if (bare) lines.push(limitLine(row.title, limits, row.limit));
 }
 
 async function sampleOf(

@@ -57,3 +57,15 @@ export function writeText(target: Buffer, text: string, at: number): number {
   }
   return length;
 }
+
+/** All parts as one: a view where they lie next to each other already, else a copy. `sizeBytes` is their sum. */
+export function joined(parts: readonly Buffer[], sizeBytes: number): Buffer {
+  const [first] = parts;
+  if (first === undefined) return Buffer.alloc(0);
+  let end = first.byteOffset;
+  for (const part of parts) {
+    if (part.buffer !== first.buffer || part.byteOffset !== end) return Buffer.concat(parts, sizeBytes);
+    end += part.length;
+  }
+  return parts.length === 1 ? first : Buffer.from(first.buffer, first.byteOffset, sizeBytes);
+}

@@ -20,35 +20,52 @@ const HEADER_LENGTH_MASK = 0x00ff_ffff;
 /** Where headers of usual size are written before the size of their frame is known. */
 const scratch = Buffer.allocUnsafeSlow(4096);
 
+/** A body from here on is worth a part of its own. */
+const BODY_APART_BYTES = 4096;
+
 /** One buffer with everything. Throws FRAME_INVALID when the frame would be too long for peers. */
 export function encodeFrame(command: RemotingCommand): Buffer {
   const { body } = command;
+  const frame = encodeHead(command, body.length);
+  if (body.length > 0) body.copy(frame, frame.length - body.length);
+  return frame;
+}
+
+/**
+ * The frame as buffers to be sent one after the other: a large body goes out as it is. It must not change any more, and
+ * it is copied all the same when it is a small piece of a larger buffer, which a slow reader would keep in memory.
+ */
+export function encodeFrameParts(command: RemotingCommand): Buffer[] {
+  const { body } = command;
+  const goesApart = body.length >= BODY_APART_BYTES && body.buffer.byteLength <= 2 * body.length;
+  return goesApart ? [encodeHead(command, 0), body] : [encodeFrame(command)];
+}
+
+/** Everything before the body, and room for so many bytes of it. */
+function encodeHead(command: RemotingCommand, bodyRoom: number): Buffer {
   if (headerTypeOf(command) === 'ROCKETMQ') {
     const header = encodeHeader(command);
-    const frame = allocateFrame(command, header.length);
+    const frame = allocateFrame(command, header.length, bodyRoom);
     frame.writeInt32BE((1 << 24) | header.length, 4);
     header.copy(frame, PREFIX_BYTES);
-    body.copy(frame, PREFIX_BYTES + header.length);
     return frame;
   }
   const headerEnd = writeJsonHeader(scratch, PREFIX_BYTES, command);
   if (headerEnd > 0) {
-    const frame = allocateFrame(command, headerEnd - PREFIX_BYTES);
+    const frame = allocateFrame(command, headerEnd - PREFIX_BYTES, bodyRoom);
     frame.writeInt32BE(headerEnd - PREFIX_BYTES, 4);
     scratch.copy(frame, PREFIX_BYTES, PREFIX_BYTES, headerEnd);
-    if (body.length > 0) body.copy(frame, headerEnd);
     return frame;
   }
   const header = encodeJsonHeader(command);
   const headerBytes = Buffer.byteLength(header);
-  const frame = allocateFrame(command, headerBytes);
+  const frame = allocateFrame(command, headerBytes, bodyRoom);
   frame.writeInt32BE(headerBytes, 4);
   frame.write(header, PREFIX_BYTES);
-  if (body.length > 0) body.copy(frame, PREFIX_BYTES + headerBytes);
   return frame;
 }
 
-function allocateFrame(command: RemotingCommand, headerBytes: number): Buffer {
+function allocateFrame(command: RemotingCommand, headerBytes: number, bodyRoom: number): Buffer {
   const size = PREFIX_BYTES + headerBytes + command.body.length;
   if (size > MAX_FRAME_BYTES) {
     throw new FoldlogError(
@@ -57,7 +74,7 @@ function allocateFrame(command: RemotingCommand, headerBytes: number): Buffer {
       { code: command.code, sizeBytes: size },
     );
   }
-  const frame = Buffer.allocUnsafe(size);
+  const frame = Buffer.allocUnsafe(PREFIX_BYTES + headerBytes + bodyRoom);
   frame.writeInt32BE(size - 4, 0);
   return frame;
 }

@@ -17,7 +17,7 @@ import type { Socket } from 'node:net';
 import type { Clock, Timer } from '../base/clock.js';
 import { messageOf, RemotingError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
-import { decodeFrame, encodeFrame } from '../protocol/frame.js';
+import { decodeFrame, encodeFrame, encodeFrameParts } from '../protocol/frame.js';
 import type { HostAddress } from '../protocol/message.js';
 import { packHost } from '../protocol/messageRecord.js';
 import type { RemotingCommand } from '../protocol/remotingCommand.js';
@@ -35,8 +35,9 @@ export const WRITE_SOFT_BYTES = 8 * 1024 * 1024;
 export const WRITE_HARD_BYTES = 64 * 1024 * 1024;
 /** A connection that buffers less is not worth a look at all of them. */
 const BUFFERED_NOTICE_BYTES = 64 * 1024;
-/** Up to here the frames of a turn are joined; larger ones go out as they are, in one vectored write. */
+/** Up to here the frames of a turn are joined; more, or large ones, go out as they are, in one vectored write. */
 const JOIN_MAX_BYTES = 256 * 1024;
+const LARGE_PART_BYTES = 4096;
 /** How long a closed connection may take to send what it still holds. */
 const LINGER_MILLIS = 1000;
 
@@ -96,6 +97,7 @@ export class Connection implements Peer {
   /** Frames that wait for that. */
   #queued: Buffer[] = [];
   #queuedBytes = 0;
+  #hasLargePart = false;
   /** Frames that came while too much was unsent: a few bytes can ask for many megabytes. At most one chunk of them. */
   #held: Buffer[] = [];
   #isReadingPaused = false;
@@ -235,21 +237,23 @@ export class Connection implements Peer {
 
   #respond(request: RemotingCommand, response: RemotingCommand): void {
     if (!this.#isOpen) return;
-    let frame: Buffer;
+    let parts: Buffer[];
     try {
-      frame = encodeFrame(response);
+      parts = encodeFrameParts(response);
     } catch (thrown) {
       // The answer does not fit into a frame: the requester must still get one.
       this.#logger.error({ peer: this.id, error: thrown }, `response cannot be sent: ${messageOf(thrown)}`);
-      frame = encodeFrame(responseCommand(request, responseFieldsOf(thrown)));
+      parts = [encodeFrame(responseCommand(request, responseFieldsOf(thrown)))];
     }
-    this.#send(frame);
+    for (const part of parts) this.#send(part);
   }
 
-  #send(frame: Buffer): void {
+  /** A frame, or the next part of one. */
+  #send(part: Buffer): void {
     if (this.#queued.length === 0) process.nextTick(this.#flushSoon);
-    this.#queued.push(frame);
-    this.#queuedBytes += frame.length;
+    this.#queued.push(part);
+    this.#queuedBytes += part.length;
+    if (part.length >= LARGE_PART_BYTES) this.#hasLargePart = true;
     const { unsentBytes } = this;
     if (unsentBytes > this.#hardUnsentBytes) this.cutOff('it does not read what it is sent');
     else if (unsentBytes > BUFFERED_NOTICE_BYTES) this.#onBuffered();
@@ -258,13 +262,15 @@ export class Connection implements Peer {
   #flush(): void {
     const frames = this.#queued;
     const bytes = this.#queuedBytes;
+    const isJoined = bytes <= JOIN_MAX_BYTES && !this.#hasLargePart;
     this.#queued = [];
     this.#queuedBytes = 0;
+    this.#hasLargePart = false;
     const [first] = frames;
     if (!this.#isOpen || first === undefined) return;
     this.#lastActive = this.#clock.monotonic();
     if (frames.length === 1) this.#socket.write(first);
-    else if (bytes <= JOIN_MAX_BYTES) this.#socket.write(Buffer.concat(frames, bytes));
+    else if (isJoined) this.#socket.write(Buffer.concat(frames, bytes));
     else {
       this.#socket.cork();
       for (const frame of frames) this.#socket.write(frame);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { readInt64, readInt64Loose, writeInt64, writeText } from '../../src/base/bytes.js';
+import { joined, readInt64, readInt64Loose, writeInt64, writeText } from '../../src/base/bytes.js';
 
 describe('64-bit integers', () => {
   it('come back as they were written, as a bigint reader sees them', () => {
@@ -39,4 +39,27 @@ it('a 64-bit integer that does not fit is refused, and nothing is written', () =
   const bytes = Buffer.alloc(8);
   expect(() => writeInt64(bytes, -1, 1)).toThrow(RangeError);
   expect(bytes.equals(Buffer.alloc(8))).toBe(true);
+});
+
+describe('joined', () => {
+  it('is all parts one after the other, whatever they are views of, and a view where they lie so', () => {
+    const source = Buffer.from(Array.from({ length: 64 }, (_, index) => index));
+    const piece = fc.tuple(fc.nat(60), fc.nat(4)).map(([at, size]) => source.subarray(at, at + size));
+    const run = fc.array(fc.nat(4), { maxLength: 8 }).map((sizes) => {
+      let at = 3;
+      return sizes.map((size) => {
+        at += size;
+        return source.subarray(at - size, at);
+      });
+    });
+    fc.assert(
+      fc.property(fc.oneof(fc.array(piece), run), (parts) => {
+        const size = parts.reduce((sum, part) => sum + part.length, 0);
+        expect(joined(parts, size)).toEqual(Buffer.concat(parts));
+      }),
+    );
+    const [first, second] = [source.subarray(1, 5), source.subarray(5, 20)];
+    expect(joined([first, second], 19).buffer).toBe(source.buffer);
+    expect(joined([], 0)).toHaveLength(0);
+  });
 });

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FoldlogError } from '../../src/base/errors.js';
-import { decodeFrame, encodeFrame, MAX_FRAME_BYTES } from '../../src/protocol/frame.js';
+import { decodeFrame, encodeFrame, encodeFrameParts, MAX_FRAME_BYTES } from '../../src/protocol/frame.js';
 import { encodeJsonHeader, writeJsonHeader } from '../../src/protocol/headerCodec.js';
 import type { RemotingCommand } from '../../src/protocol/remotingCommand.js';
 import { command, remotingCommand } from './arbitraries.js';
@@ -182,6 +182,24 @@ describe('frames', () => {
       }),
       { numRuns: runs },
     );
+  });
+
+  it('have the same bytes in parts, and a body that is large goes out as it is', () => {
+    const bodies = fc.oneof(fc.nat(5000), fc.constantFrom(4095, 4096, 100_000)).map((size) => Buffer.alloc(size, 7));
+    fc.assert(
+      fc.property(remotingCommand(), bodies, (other, body) => {
+        const given = { ...other, body };
+        const parts = encodeFrameParts(given);
+        expect(Buffer.concat(parts)).toEqual(encodeFrame(given));
+        expect(parts.at(-1) === body).toBe(body.length >= 4096);
+      }),
+      { numRuns: runs },
+    );
+  });
+
+  it('do not keep a large buffer in memory for a small piece of it', () => {
+    const body = Buffer.alloc(1024 * 1024).subarray(0, 8192);
+    expect(encodeFrameParts(command({ body }))).toHaveLength(1);
   });
 
   it('carry a code beyond 16 bits as JSON, since the binary header would cut it', () => {

@@ -6,7 +6,7 @@
  * Differs from RocketMQ: a subscription in the request whose SQL does not compile is refused (23); upstream answers
  * unfiltered messages. The bytes that a client asks for (maxMsgBytes) are kept.
  */
-import { readInt64 } from '../../base/bytes.js';
+import { joined, readInt64 } from '../../base/bytes.js';
 import type { QueueOffset } from '../../base/flavours.js';
 import type { BrokerConfig } from '../../config/brokerConfig.js';
 import type { SubscriptionGroupConfig, TopicConfig } from '../../protocol/bodies.js';
@@ -189,7 +189,7 @@ class PullMessage {
       code,
       remark: read.status,
       extFields: responseFields(pull, read),
-      ...(code === RESPONSE_CODE.SUCCESS && { body: joined(read) }),
+      ...(code === RESPONSE_CODE.SUCCESS && { body: joined(read.records, read.sizeBytes) }),
     };
   }
 
@@ -360,11 +360,6 @@ function responseFields(
     topicSysFlag: String(topic.topicSysFlag),
     groupSysFlag: String(group.groupSysFlag),
   };
-}
-
-function joined({ records, sizeBytes }: ReadResult): Buffer {
-  const [first] = records;
-  return records.length === 1 && first ? first : Buffer.concat(records, sizeBytes);
 }
 
 /** The store timestamp of a record stands behind its born host, which has 8 or 20 bytes. */

@@ -179,22 +179,17 @@ export class PostgresDatabase {
     await connection.settled();
     const status = connection.transactionStatus;
     const failure = connection.firstFailure;
-    if (failure && (status === 'E' || isConnectionGone(failure))) {
-      throw new FoldlogError(
-        'DATABASE_FAILED',
-        `the transaction was rolled back because a statement of it failed: ${failure.message}`,
-        { ...failure.details, cause: failure, retriable: failure.retriable },
-      );
-    }
+    if (failure && (status === 'E' || isConnectionGone(failure))) throw rolledBackBy(failure);
     if (status === 'I') {
       throw new LifecycleError(
         'the transaction was ended by its own work, and is committed or not as that said: leave COMMIT and ROLLBACK to transaction()',
       );
     }
     const { command } = await connection.query('COMMIT', undefined, { timeoutMillis: this.#timeoutMillis });
-    if (command !== 'COMMIT') {
-      throw new FoldlogError('DATABASE_FAILED', `PostgreSQL rolled the transaction back (database ${this.address})`);
-    }
+    if (command === 'COMMIT') return;
+    // A statement's failure may be answered before the connection says what it did to the transaction.
+    if (failure) throw rolledBackBy(failure);
+    throw new FoldlogError('DATABASE_FAILED', `PostgreSQL rolled the transaction back (database ${this.address})`);
   }
 
   /** A connection on which that fails is closed by its release, which rolls back as well. */
@@ -205,4 +200,12 @@ export class PostgresDatabase {
       .query('ROLLBACK', undefined, { timeoutMillis: this.#timeoutMillis, isWithin: true })
       .catch(() => {});
   }
+}
+
+function rolledBackBy(failure: FoldlogError): FoldlogError {
+  return new FoldlogError(
+    'DATABASE_FAILED',
+    `the transaction was rolled back because a statement of it failed: ${failure.message}`,
+    { ...failure.details, cause: failure, retriable: failure.retriable },
+  );
 }

@@ -5,9 +5,8 @@
  */
 import { FoldlogError } from '../base/errors.js';
 import { type StoredMessage, SYS_FLAG } from '../protocol/message.js';
-import { encodeOffsetMsgId } from '../protocol/messageId.js';
+import { offsetMsgIdOf } from '../protocol/messageId.js';
 import { keysOf, PROPERTY } from '../protocol/messageProperties.js';
-import { packHost } from '../protocol/messageRecord.js';
 import { retryTopicOf } from '../protocol/names.js';
 import type { ReceivedMessage } from './clientTypes.js';
 import { decompressBody } from './compression.js';
@@ -15,7 +14,7 @@ import { decompressBody } from './compression.js';
 /** @param group of the consumer: a message of its retry topic shows the topic that it came from */
 export function receive(record: StoredMessage, brokerName: string, group?: string): ReceivedMessage {
   const { properties, topic, storeHost, commitLogOffset } = record;
-  const offsetMsgId = encodeOffsetMsgId(packHost(storeHost), commitLogOffset);
+  const offsetMsgId = offsetMsgIdOf(storeHost, commitLogOffset);
   const isRetried = group !== undefined && topic === retryTopicOf(group);
   const message: ReceivedMessage = {
     // Field by field: spreading costs several times as much, and every consumed message passes here.

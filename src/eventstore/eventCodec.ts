@@ -80,6 +80,8 @@ export type UnknownEvent = Pick<
   'brokerName' | 'commitLogOffset' | 'msgId' | 'originalTopic' | 'properties' | 'tags'
 >;
 
+/** What tells an object's class. */
+const CLASS_MEMBERS = ['__proto__', 'constructor'] as const;
 const NO_PATHS: ReadonlyMap<number, UpcastPath> = new Map();
 
 export class EventCodec {
@@ -253,8 +255,10 @@ function fromJson(eventClass: EventClass, body: Buffer, path: UpcastPath | undef
     throw new TypeError('the body is not a JSON object');
   }
   const fields = path ? upcast(stored, path) : stored;
-  // Assigning it would exchange the event's class.
-  if (Object.hasOwn(fields, '__proto__')) throw new TypeError('the body has a member __proto__');
+  // Assigning it would exchange the event's class, and with it the rules that it is checked by.
+  for (const member of CLASS_MEMBERS) {
+    if (Object.hasOwn(fields, member)) throw new TypeError(`the body has a member ${member}`);
+  }
   return Object.assign(instantiate(eventClass), fields);
 }
 

@@ -35,7 +35,7 @@ import type {
   StreamName,
   SubscribeOptions,
 } from './eventTypes.js';
-import { eventsOfPages, recordedEventOf, recordedEventsOf } from './recordedEvents.js';
+import { eventsOf, type OpenedRead, recordedEventOf, recordedEventsOf } from './recordedEvents.js';
 import { subscriptionPlanOf } from './subscriptionPlan.js';
 
 /** Events of one append: they lie next to each other in one segment, and answers name each. */
@@ -181,21 +181,20 @@ export class EventStore {
    * @throws FoldlogError EVENT_INVALID for an event that does not decode, or whose type no class here has; CORRUPTION
    * where an event of the stream was lost; POSITION_LOST
    */
-  async *readStream(name: StreamName, options: ReadStreamOptions = {}): AsyncGenerator<RecordedEvent, void, undefined> {
+  readStream(name: StreamName, options: ReadStreamOptions = {}): AsyncGenerator<RecordedEvent, void, undefined> {
     const { fromVersion = 1, toVersion = Number.MAX_SAFE_INTEGER, unknownTypes = 'fail', signal } = options;
-    const range = logRangeOf(options);
-    const { direction } = range;
-    if (!(await this.#parts.topics.exists(name.topic))) return;
-    const { reader } = this.#parts;
-    const pages = hasPosition(range) ? await this.#streamFrom(name, range) : reader.streamPages(name, { direction });
-    // The store's clock may have been set back, so a later event may be stored earlier: moments are no early end.
-    const choice = { range, unknownTypes, fromVersion, toVersion };
-    yield* eventsOfPages(
-      reader,
-      upToVersion(pages, direction === 'forwards' ? toVersion : fromVersion, direction),
-      choice,
-      signal,
-    );
+    const { reader, topics } = this.#parts;
+    const open = async (): Promise<OpenedRead | undefined> => {
+      const range = logRangeOf(options);
+      const { direction } = range;
+      if (!(await topics.exists(name.topic))) return undefined;
+      const pages = hasPosition(range) ? await this.#streamFrom(name, range) : reader.streamPages(name, { direction });
+      const lastVersion = direction === 'forwards' ? toVersion : fromVersion;
+      // The store's clock may have been set back, so a later event may be stored earlier: moments are no early end.
+      const choice = { range, unknownTypes, fromVersion, toVersion };
+      return { pages: upToVersion(pages, lastVersion, direction), choice };
+    };
+    return eventsOf(reader, open, signal);
   }
 
   async #streamFrom(name: StreamName, range: LogRange): Promise<AsyncGenerator<RecordPage, void, undefined>> {
@@ -212,42 +211,49 @@ export class EventStore {
    * does not hold any more; BrokerError from brokers that are none of foldlog's
    * @example for await (const { event, position } of store.readTopic('orders', { from: new Date('2026-01-01') })) …
    */
-  async *readTopic(topic: string, options: ReadOptions = {}): AsyncGenerator<RecordedEvent, void, undefined> {
-    const range = logRangeOf(options);
-    if (!(await this.#parts.topics.exists(topic))) return;
-    yield* this.#eventsOf(await this.#parts.reader.selectionOf([topic], []), range, options);
+  readTopic(topic: string, options: ReadOptions = {}): AsyncGenerator<RecordedEvent, void, undefined> {
+    const { reader, topics } = this.#parts;
+    return this.#eventsOf(options, async () =>
+      (await topics.exists(topic)) ? reader.selectionOf([topic], []) : undefined,
+    );
   }
 
   /** The events of all topics of a broker in the order of its log, page by page. Throws as {@link readTopic}. */
-  async *readAll(options: ReadAllOptions = {}): AsyncGenerator<RecordedEvent, void, undefined> {
-    const range = logRangeOf(options);
-    const brokerName = options.brokerName ?? range.brokerName;
-    yield* this.#eventsOf(await this.#parts.reader.selectionOf([], [], brokerName), range, options);
+  readAll(options: ReadAllOptions = {}): AsyncGenerator<RecordedEvent, void, undefined> {
+    return this.#eventsOf(options, ({ brokerName }) =>
+      this.#parts.reader.selectionOf([], [], options.brokerName ?? brokerName),
+    );
   }
 
   /**
    * What is stored under any of the keys, in the order of the log, page by page; {@link readKeys} gives the condition to
    * append under besides. Throws as {@link readTopic}.
    */
-  async *iterateKeys(
+  iterateKeys(
     keys: readonly EventKeyName[],
     options: ReadOptions = {},
   ): AsyncGenerator<RecordedEvent, void, undefined> {
-    if (keys.length === 0) throw new OptionsError('iterateKeys needs at least one key');
-    const range = logRangeOf(options);
-    const there: EventKeyName[] = [];
-    for (const key of keys) if (await this.#parts.topics.exists(key.topic)) there.push(key);
-    if (there.length === 0) return;
-    yield* this.#eventsOf(await this.#parts.reader.selectionOf([], there), range, options);
+    return this.#eventsOf(options, async () => {
+      if (keys.length === 0) throw new OptionsError('iterateKeys needs at least one key');
+      const there: EventKeyName[] = [];
+      for (const key of keys) if (await this.#parts.topics.exists(key.topic)) there.push(key);
+      return there.length === 0 ? undefined : this.#parts.reader.selectionOf([], there);
+    });
   }
 
+  /** Of what `select` gives when the first event is asked for. */
   #eventsOf(
-    selection: LogSelection,
-    range: LogRange,
-    { unknownTypes = 'fail', signal }: ReadOptions,
+    options: ReadOptions,
+    select: (range: LogRange) => Promise<LogSelection | undefined>,
   ): AsyncGenerator<RecordedEvent, void, undefined> {
     const { reader } = this.#parts;
-    return eventsOfPages(reader, reader.logPages(selection, range), { range, unknownTypes }, signal);
+    const { unknownTypes = 'fail', signal } = options;
+    const open = async (): Promise<OpenedRead | undefined> => {
+      const range = logRangeOf(options);
+      const selection = await select(range);
+      return selection && { pages: reader.logPages(selection, range), choice: { range, unknownTypes } };
+    };
+    return eventsOf(reader, open, signal);
   }
 
   /**

@@ -33,6 +33,8 @@ export class EventSubscription implements AsyncIterableIterator<RecordedEvent, u
   #page: RecordPage['records'] = [];
   #at = 0;
   #last: Promise<unknown> = Promise.resolve();
+  /** Calls of `next` whose answer is not there yet. */
+  #unanswered = 0;
 
   constructor({ open, recordedOf, signal, onEnd }: EventSubscriptionParts) {
     this.#recordedOf = recordedOf;
@@ -49,9 +51,11 @@ export class EventSubscription implements AsyncIterableIterator<RecordedEvent, u
 
   /** The next event, when it is there. Done after the end. */
   next(): Promise<IteratorResult<RecordedEvent, undefined>> {
-    // Calls answer in their order.
-    const next = this.#last.then(() => this.#next());
-    this.#last = next.catch(() => {});
+    // Calls answer in their order: only one that none waits before begins at once.
+    const isFirst = this.#unanswered === 0;
+    this.#unanswered += 1;
+    const next = isFirst ? this.#next() : this.#last.then(() => this.#next());
+    if (this.#unanswered > 0) this.#last = next.catch(() => {});
     return next;
   }
 
@@ -98,6 +102,8 @@ export class EventSubscription implements AsyncIterableIterator<RecordedEvent, u
       const isClosed = this.#closing.signal.aborted;
       this.close();
       if (!isClosed) throw thrown;
+    } finally {
+      this.#unanswered -= 1;
     }
     this.close();
     return DONE;

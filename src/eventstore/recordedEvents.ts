@@ -46,12 +46,24 @@ export function recordedEventOf(
   throw unknownType(record);
 }
 
-export async function* eventsOfPages(
+/** What a read is of, when it has begun. */
+export interface OpenedRead {
+  pages: AsyncIterable<RecordPage>;
+  choice: EventChoice;
+}
+
+/**
+ * The events of a read that is opened when the first one is asked for; `open` gives undefined where there are none. One
+ * generator, because every further one around it would cost each event as much again.
+ */
+export async function* eventsOf(
   reader: EventReader,
-  pages: AsyncIterable<RecordPage>,
-  choice: EventChoice,
+  open: () => Promise<OpenedRead | undefined>,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<RecordedEvent, void, undefined> {
+  const opened = await open();
+  if (!opened) return;
+  const { pages, choice } = opened;
   signal?.throwIfAborted();
   for await (const page of pages) {
     signal?.throwIfAborted();

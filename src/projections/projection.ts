@@ -57,21 +57,28 @@ export function applyEvents(
     for (let at = first; at < events.length; at++) {
       const recorded = events[at];
       if (!recorded) break;
-      const failed = (error: unknown): ApplyFailure => ({ at, error });
       let pending: void | Promise<void>;
       try {
-        pending = definition.handlers.get(recorded.type)?.(recorded.event, {
-          ...eventContextOf(recorded, options),
-          db,
-        });
+        pending = definition.handlers.get(recorded.type)?.(recorded.event, contextOf(recorded, db, options));
       } catch (error) {
-        return failed(error);
+        return { at, error };
       }
-      if (isPromise(pending)) return Promise.resolve(pending).then(() => applyFrom(at + 1), failed);
+      if (isPromise(pending)) {
+        const here = at;
+        return Promise.resolve(pending).then(
+          () => applyFrom(here + 1),
+          (error: unknown) => ({ at: here, error }),
+        );
+      }
     }
     return undefined;
   };
   return applyFrom(0);
+}
+
+/** Added instead of copied: every event of every projection passes here. */
+function contextOf(recorded: RecordedEvent, db: AppDatabase, options: ApplyOptions): ProjectionContext<AppDatabase> {
+  return Object.assign(eventContextOf(recorded, options), { db });
 }
 
 function isPromise(value: unknown): value is Promise<void> {

@@ -10,7 +10,13 @@ import { type Clock, systemClock } from '../base/clock.js';
 import { type FoldlogError, messageOf, OptionsError } from '../base/errors.js';
 import { Lifecycle } from '../base/lifecycle.js';
 import { type Logger, silentLogger } from '../base/logger.js';
-import type { ConsumeContext, ConsumeOutcome, OffsetStore, ReceivedMessage } from '../client/clientTypes.js';
+import type {
+  ConsumeContext,
+  ConsumeOutcome,
+  MessageListener,
+  OffsetStore,
+  ReceivedMessage,
+} from '../client/clientTypes.js';
 import { PullConsumer } from '../client/pullConsumer.js';
 import { PushConsumer } from '../client/pushConsumer.js';
 import type { Session } from '../client/session.js';
@@ -32,10 +38,12 @@ export interface ProjectionRunnerOptions {
   definition: ProjectionDefinition;
   /** Consumer group. Default `projection-<name>-v<version>`. */
   group?: string;
-  /** Events per transaction at most. Default 256. */
+  /** Events per transaction at most. Default 1,000 on SQLite, 256 on PostgreSQL. */
   batchMaxSize?: number;
   /** Pause between pulls of a queue that has been read to its end, so that more is applied at once. Default 0. */
   pullIntervalMillis?: number;
+  /** Gets what is done with messages, gives what the consumer calls instead. */
+  around?: (next: MessageListener) => MessageListener;
   clock?: Clock;
   logger?: Logger;
 }
@@ -60,7 +68,13 @@ export interface ProjectionLag {
   queues: readonly { queue: MessageQueue; nextOffset: number; endOffset: number }[];
 }
 
-const BATCH_MAX = 256;
+/** A transaction on PostgreSQL holds locks that other queues may wait for; on SQLite there is one at a time. */
+const BATCH_MAX = { sqlite: 1_000, postgres: 256 } as const;
+/**
+ * SQLite works while this thread waits: what is fetched ahead comes no sooner, and to keep several pages of every queue
+ * through collections of garbage costs more than to apply them.
+ */
+const ONE_PAGE = 1;
 const WAIT_FOR_MILLIS = 5_000;
 /** The pause of a held queue doubles from the first to the longest. */
 const PAUSE_FIRST_MILLIS = 200;
@@ -78,6 +92,7 @@ export class ProjectionRunner {
   readonly #codec: EventCodec;
   readonly #batchMaxSize: number;
   readonly #pullIntervalMillis: number;
+  readonly #around: (next: MessageListener) => MessageListener;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #lifecycle: Lifecycle;
@@ -92,11 +107,12 @@ export class ProjectionRunner {
     const { definition } = options;
     this.definition = definition;
     this.database = options.database;
-    this.group = options.group ?? `projection-${definition.name}-v${definition.version}`;
+    this.group = options.group ?? projectionGroupOf(definition);
     this.#session = options.session;
     this.#codec = options.codec;
-    this.#batchMaxSize = options.batchMaxSize ?? BATCH_MAX;
+    this.#batchMaxSize = options.batchMaxSize ?? BATCH_MAX[options.database.kind];
     this.#pullIntervalMillis = options.pullIntervalMillis ?? 0;
+    this.#around = options.around ?? ((next) => next);
     this.#clock = options.clock ?? systemClock;
     this.#logger = options.logger ?? silentLogger;
     this.#lifecycle = new Lifecycle(`projection ${definition.name}`);
@@ -115,11 +131,12 @@ export class ProjectionRunner {
       const consumer = new PushConsumer(this.#session, {
         group: this.group,
         subscriptions: this.definition.topics.map((topic) => ({ topic, expression: '*' })),
-        listener: (messages, context) => this.#consume(messages, context),
+        listener: this.#around((messages, context) => this.#consume(messages, context)),
         mode: 'ordered',
         from: 'CONSUME_FROM_FIRST_OFFSET',
         consumeMessageBatchMaxSize: this.#batchMaxSize,
         pullBatchSize: this.#batchMaxSize,
+        ...(this.database.kind === 'sqlite' && { pullThresholdForQueue: ONE_PAGE }),
         pullIntervalMillis: this.#pullIntervalMillis,
         offsetStore: this.#offsetStore(),
       });
@@ -296,4 +313,9 @@ export class ProjectionRunner {
 
 function keyOf({ brokerName, topic, queueId }: MessageQueue): string {
   return `${brokerName} ${topic} ${queueId}`;
+}
+
+/** The consumer group of a projection that is not given another. */
+export function projectionGroupOf({ name, version }: Pick<ProjectionDefinition, 'name' | 'version'>): string {
+  return `projection-${name}-v${version}`;
 }

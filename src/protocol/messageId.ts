@@ -33,6 +33,18 @@ export function encodeOffsetMsgId(packedHost: Buffer, commitLogOffset: CommitLog
   return bytes.toString('hex').toUpperCase();
 }
 
+let lastStore: { host: string; port: number; hex: string } | undefined;
+
+/** The same of a store's address. That of the last call is kept in its form: what is read comes from one or two stores. */
+export function offsetMsgIdOf({ host, port }: HostAddress, commitLogOffset: CommitLogOffset): string {
+  if (lastStore?.host !== host || lastStore.port !== port) {
+    lastStore = { host, port, hex: packHost({ host, port }).toString('hex').toUpperCase() };
+  }
+  return lastStore.hex + hex32(Math.floor(commitLogOffset / TWO_POW_32)) + hex32(commitLogOffset);
+}
+
+const TWO_POW_32 = 0x1_0000_0000;
+
 /** Undefined for a text that is no such id (a UNIQ_KEY of the same length reads as one: its place does not exist). */
 export function decodeOffsetMsgId(id: string): { host: HostAddress; commitLogOffset: CommitLogOffset } | undefined {
   if (!/^(?:[0-9a-fA-F]{32}|[0-9a-fA-F]{56})$/.test(id)) return undefined;

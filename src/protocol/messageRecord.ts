@@ -198,7 +198,7 @@ export function decodeRecord(source: Buffer, at = 0, options: { verifyCrc?: bool
   const topicBytes = topicLengthBytes === 2 ? source.readInt16BE(next) : source.readInt8(next);
   next += topicLengthBytes;
   needBytes(at, next, end, topicBytes, 'topic');
-  const topic = source.toString('utf8', next, next + topicBytes);
+  const topic = topicAt(source, next, topicBytes);
   next += topicBytes;
   needBytes(at, next, end, 2, 'properties length');
   const propertiesBytes = source.readInt16BE(next);
@@ -238,6 +238,21 @@ export function decodeRecords(source: Buffer, options: { verifyCrc?: boolean } =
     at += message.sizeBytes;
   }
   return messages;
+}
+
+let lastTopic = { bytes: Buffer.alloc(0), text: '' };
+
+/** The text of a topic. Records that are read together mostly have one: it is compared instead of decoded again. */
+function topicAt(source: Buffer, at: number, length: number): string {
+  const { bytes, text } = lastTopic;
+  if (bytes.length === length) {
+    let same = 0;
+    while (same < length && source[at + same] === bytes[same]) same += 1;
+    if (same === length) return text;
+  }
+  const other = Buffer.from(source.subarray(at, at + length));
+  lastTopic = { bytes: other, text: other.toString('utf8') };
+  return lastTopic.text;
 }
 
 /** Refuses a part of the record at `at` that begins at `next` and would run past the record's `end`. */
@@ -280,10 +295,24 @@ function packV6(text: string, target: Buffer): void {
 
 function unpackHost(source: Buffer, at: number, bytes: number): HostAddress {
   const port = source.readInt32BE(at + bytes - 4);
-  if (bytes === 8) return { host: `${source[at]}.${source[at + 1]}.${source[at + 2]}.${source[at + 3]}`, port };
+  if (bytes === 8) return { host: dotted(source.readInt32BE(at)), port };
   const groups: string[] = [];
   for (let group = 0; group < 8; group += 1) groups.push(source.readUInt16BE(at + group * 2).toString(16));
   return { host: groups.join(':'), port };
+}
+
+const HOSTS_KNOWN_MAX = 1_024;
+/** IPv4 addresses as text: many records name few hosts, and making the text costs as much as the rest of a record. */
+const knownHosts = new Map<number, string>();
+
+function dotted(word: number): string {
+  let text = knownHosts.get(word);
+  if (text === undefined) {
+    text = `${word >>> 24}.${(word >>> 16) & 0xff}.${(word >>> 8) & 0xff}.${word & 0xff}`;
+    if (knownHosts.size >= HOSTS_KNOWN_MAX) knownHosts.clear();
+    knownHosts.set(word, text);
+  }
+  return text;
 }
 
 /** The reverse of {@link packHost}: `bytes` is 8 or 20, port included. */

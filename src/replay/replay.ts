@@ -105,7 +105,9 @@ class Replay {
   readonly #from: TimestampMillis;
   readonly #to: TimestampMillis;
   readonly #generations = new Map<string, number>();
-  #queues: ReplayQueue[] = [];
+  #queues: readonly ReplayQueue[] = [];
+  /** Those of them that are not read to their end. */
+  #open: readonly ReplayQueue[] = [];
   #batch: RecordedEvent[] = [];
   #read = 0;
   #applied = 0;
@@ -124,13 +126,16 @@ class Replay {
   async run(): Promise<ReplayReport> {
     const { projection, dryRun, batchSize = BATCH_SIZE } = this.#options;
     this.#queues = await this.#ranges();
+    this.#open = this.#queues;
     if (projection && !dryRun) {
       await transactionOn(projection.database, (database) => projection.definition.initialise?.(database));
     }
-    for (let message = await this.#next(); message; message = await this.#next()) {
-      const recorded = this.#select(message);
-      if (recorded) this.#batch.push(recorded);
-      if (this.#batch.length >= batchSize || this.#read % batchSize === 0) await this.#flush();
+    while (await this.#fill()) {
+      for (let message = this.#take(); message; message = this.#take()) {
+        const recorded = this.#select(message);
+        if (recorded) this.#batch.push(recorded);
+        if (this.#batch.length >= batchSize || this.#read % batchSize === 0) await this.#flush();
+      }
     }
     await this.#flush();
     return {
@@ -171,12 +176,20 @@ class Replay {
     return [fromOffset, Math.max(fromOffset, Math.min(max, end))];
   }
 
-  /** Of the queues' next messages the one that was stored first. */
-  async #next(): Promise<ReceivedMessage | undefined> {
+  /** Makes the next message of every queue available that is not at its end. False when all are. */
+  async #fill(): Promise<boolean> {
     this.#signal.throwIfAborted();
+    const open: ReplayQueue[] = [];
+    for (const queue of this.#open) if (await queue.fill()) open.push(queue);
+    this.#open = open;
+    return open.length > 0;
+  }
+
+  /** Of the queues' next messages the one that was stored first; undefined when one of them has to be fetched. */
+  #take(): ReceivedMessage | undefined {
     let first: ReplayQueue | undefined;
-    for (const queue of this.#queues) {
-      if (!queue.head && !(await queue.fill())) continue;
+    for (const queue of this.#open) {
+      if (!queue.head) return undefined;
       if (!first || isBefore(queue.head, first.head)) first = queue;
     }
     const message = first?.head;
@@ -210,6 +223,7 @@ class Replay {
   }
 
   async #flush(): Promise<void> {
+    this.#signal.throwIfAborted();
     const batch = this.#batch;
     this.#batch = [];
     if (batch.length > 0 && !this.#options.dryRun) await this.#apply(batch);

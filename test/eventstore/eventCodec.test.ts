@@ -103,6 +103,7 @@ describe('EventCodec', () => {
     ['a missing field', '{"customer":"c"}', /cents: /],
     ['a wrong field', '{"customer":"c","cents":-1}', /cents: cents must not be less than 1/],
     ['a prototype', '{"customer":"c","cents":1,"__proto__":{"polluted":1}}', /__proto__/],
+    ['a class', '{"customer":"c","cents":-1,"constructor":1}', /constructor/],
     ['nothing', '', /JSON/],
   ];
   it.each(BODIES)('answers INVALID with the reasons for a body that is %s', (_what, body, reason) => {

@@ -1,6 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodeOffsetMsgId, encodeOffsetMsgId, preferredHost, UniqKeyGenerator } from '../../src/protocol/messageId.js';
+import {
+  decodeOffsetMsgId,
+  encodeOffsetMsgId,
+  offsetMsgIdOf,
+  preferredHost,
+  UniqKeyGenerator,
+} from '../../src/protocol/messageId.js';
 import { packHost } from '../../src/protocol/messageRecord.js';
 import { ManualClock } from '../support/manualClock.js';
 
@@ -22,6 +28,7 @@ describe('offsetMsgId', () => {
         (host, port, offset) => {
           const id = encodeOffsetMsgId(packHost({ host, port }), offset);
           expect(decodeOffsetMsgId(id)).toEqual({ host: { host, port }, commitLogOffset: offset });
+          expect(offsetMsgIdOf({ host, port }, offset)).toBe(id);
         },
       ),
       { numRuns: runs },

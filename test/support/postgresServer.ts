@@ -71,10 +71,13 @@ export async function createPostgresDatabase(): Promise<TestDatabase> {
 
 /**
  * A server of the caller's own, to be killed and restarted. `durable`: what it committed survives the machine, too.
+ * `settings` of postgresql.conf have no meaning where the server is not started here.
  */
-export async function startPostgresServer(options: { durable?: boolean } = {}): Promise<PostgresServer> {
+export async function startPostgresServer(
+  options: { durable?: boolean; settings?: Readonly<Record<string, string>> } = {},
+): Promise<PostgresServer> {
   const external = process.env['POSTGRES_URL'];
-  return external ? behindRelay(external) : startOwn(options.durable ?? false);
+  return external ? behindRelay(external) : startOwn({ ...(options.durable ? {} : WITHOUT_SYNC), ...options.settings });
 }
 
 /** Ends the connections to a database that a test uses, as an operator would. Returns how many. */
@@ -173,13 +176,13 @@ async function startWatched(cluster: Cluster, port: number, run: number, directo
 }
 
 /** Starts a server of one's own, which ends with this process at the latest. */
-async function startOwn(durable: boolean): Promise<PostgresServer> {
+async function startOwn(settings: Record<string, string>): Promise<PostgresServer> {
   const directory = mkdtempSync(path.join(tmpdir(), 'foldlog-postgres-'));
   chmodSync(directory, 0o755);
   const cluster = initialise(directory);
   let child: ChildProcess | undefined;
   const launch = async (port: number) => {
-    const { command, parameters } = serverCommand(cluster, port, durable ? {} : WITHOUT_SYNC);
+    const { command, parameters } = serverCommand(cluster, port, settings);
     const started = spawn(command, parameters, { stdio: ['ignore', 'ignore', 'pipe'], ...cluster.identity });
     let output = '';
     started.stderr?.on('data', (part) => {

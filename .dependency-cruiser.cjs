@@ -36,7 +36,19 @@ const ALLOWED = {
     'projections',
     'replay',
   ],
-  testing: ['base', 'runtime', 'client', 'embedded', 'store', 'eventstore', 'decorators', 'idempotency', 'projections'],
+  testing: [
+    'base',
+    'protocol',
+    'runtime',
+    'client',
+    'database',
+    'embedded',
+    'store',
+    'eventstore',
+    'decorators',
+    'idempotency',
+    'projections',
+  ],
   cli: ['base', 'config', 'runtime', 'client', 'embedded', 'store', 'replay', 'eventstore', 'projections'],
 };
 

@@ -91,9 +91,18 @@ export type { ExecuteOptions, ExecuteResult, LoadOptions } from './eventstore/st
 export type { ViewBounds } from './eventstore/streamViews.js';
 export type { UnknownEventType } from './eventstore/unknownTypes.js';
 export type { UpcastOptions } from './eventstore/upcasters.js';
+export type { DuplicateCopy, DuplicateKey, DuplicatesOfGroup } from './idempotency/duplicatesMet.js';
+export {
+  type GuardInTransactionOptions,
+  type GuardInTransactionOutcome,
+  guardInTransaction,
+  type PgTransactionClient,
+} from './idempotency/guardInTransaction.js';
+export type { GuardedOutcome } from './idempotency/idempotencyGuard.js';
 export type { ProjectionContext } from './projections/projection.js';
 export type { ReplayContext, ReplayProgress, ReplayReport } from './replay/replay.js';
 export type { AppReplayOptions, ConsumerReplay, EventReplay, ProjectionReplay } from './runtime/appReplay.js';
+export { EffectGuard, type GuardRunOptions } from './runtime/effectGuard.js';
 export { Foldlog } from './runtime/foldlog.js';
 export type { FoldlogOptions, GuardOptions } from './runtime/foldlogOptions.js';
 export type { GroupLag } from './runtime/groupLag.js';

@@ -70,6 +70,11 @@ export class PostgresDatabase {
     return this.#pool.address;
   }
 
+  /** Does what is asked of it now belong to a transaction? */
+  get isInTransaction(): boolean {
+    return this.#connection !== undefined && !this.#hasEnded;
+  }
+
   /** Runs one statement; `changes` counts the rows that it inserted, updated or deleted. */
   run(sql: string, ...parameters: PostgresParameter[]): Promise<{ changes: number }> {
     return this.#query(sql, parameters, ({ command, rowCount }) => ({

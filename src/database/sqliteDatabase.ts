@@ -103,6 +103,12 @@ export class SqliteDatabase {
     return this.#shared.file;
   }
 
+  /** Does what is asked of it now belong to a transaction? */
+  get isInTransaction(): boolean {
+    const { scope, isInWork } = this.#shared;
+    return this.#isScope ? scope === this : isInWork;
+  }
+
   /** Runs one statement; `changes` counts the rows that it inserted, updated or deleted. */
   run(sql: string, ...parameters: SqlParameter[]): { changes: number } {
     return this.#writer().run(sql, parameters);

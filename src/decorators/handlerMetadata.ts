@@ -60,6 +60,13 @@ export interface IdempotentOptions<E extends object = object> {
   key?: (event: E, recorded: RecordedEvent<E>) => string;
   /** How long a done effect is remembered, in milliseconds. Default: the guard's. */
   ttl?: number;
+  /**
+   * The method runs in a transaction of the application's database, `context.db`, and its done mark is a row of the same
+   * transaction: what it writes there counts exactly once. Default false: a lease, for effects elsewhere.
+   */
+  transaction?: boolean;
+  /** Keeps what the method returns, as JSON of at most 64 KiB: `app.guard.run` answers it to duplicates. Default false. */
+  result?: boolean;
 }
 
 /** Where a group without progress begins. */
@@ -76,6 +83,10 @@ export interface HandlerMethod {
   idempotent: boolean;
   key: ((event: object, recorded: RecordedEvent) => string) | undefined;
   ttlMillis: number | undefined;
+  /** Does it run in a transaction that its done mark is a part of? */
+  isTransactional: boolean;
+  /** Is what it returns kept with its done mark? */
+  keepsResult: boolean;
 }
 
 /** All that is known of a `@Consumer` class. */
@@ -210,7 +221,15 @@ export function consumerFactsOf(target: AnyClass): ConsumerFacts {
 export function projectionFactsOf(target: AnyClass): ProjectionFacts {
   const declared = readMetadata(PROJECTION, target);
   if (!declared) throw notMarked(target, '@Projection({ name, topics })');
-  return { ...declared, className: target.name, handlers: handlersOf(target, false) };
+  const handlers = handlersOf(target, false);
+  const marked = handlers.find(({ isTransactional, keepsResult }) => isTransactional || keepsResult);
+  if (marked) {
+    throw new OptionsError(
+      `@Idempotent on ${target.name}.${marked.member}: a projection writes in one transaction with its checkpoint already; leave transaction and result out`,
+      { class: target.name, member: marked.member },
+    );
+  }
+  return { ...declared, className: target.name, handlers };
 }
 
 /** Event classes that the class handles. */
@@ -233,7 +252,15 @@ function handlersOf(target: AnyClass, classDefault: boolean): HandlerMethod[] {
       idempotent: idempotent ?? (options ? true : classDefault),
       key: options?.key,
       ttlMillis: options?.ttl,
+      isTransactional: options?.transaction ?? false,
+      keepsResult: options?.result ?? false,
     });
+    if (idempotent === false && (options?.transaction || options?.result)) {
+      throw new OptionsError(
+        `@On on ${target.name}.${member} says idempotent: false, which leaves no mark for what its @Idempotent asks for`,
+        { class: target.name, member },
+      );
+    }
   }
   for (const member of idempotence.keys()) {
     if (!members.has(member)) {

@@ -21,11 +21,13 @@ export function On<E extends object>(eventClass: EventClass<E>, options: OnOptio
 }
 
 /**
- * Says what counts as the same effect and how long it is remembered. A method without it is guarded by event id.
+ * Says what counts as the same effect, how long it is remembered, and whether its done mark is part of a transaction
+ * that the method writes in. A method without it is guarded by event id, with a lease.
  *
  * @example @On(OrderPlaced) @Idempotent({ key: (event: OrderPlaced) => event.customer, ttl: 86_400_000 })
+ * @example @On(OrderPlaced) @Idempotent({ transaction: true }) // context.db is the transaction
  */
-export function Idempotent<E extends object>(options: IdempotentOptions<E> = {}): HandlerDecorator<E> {
+export function Idempotent<E extends object = never>(options: IdempotentOptions<E> = {}): HandlerDecorator<E> {
   return (target, member) => {
     const name = nameOf(target, member, '@Idempotent');
     addIdempotence(classOfMember(target), name, options as IdempotentOptions);

@@ -14,8 +14,11 @@ import { randomUUID } from 'node:crypto';
 import { type Clock, systemClock } from '../base/clock.js';
 import { messageOf, OptionsError } from '../base/errors.js';
 import { type Logger, silentLogger } from '../base/logger.js';
+import { type CopyPlace, DuplicatesMet } from './duplicatesMet.js';
+import { assertEffect } from './effectKey.js';
 import type { Claims, StepOutcome } from './idempotencyTypes.js';
 import { isUnavailable, Lease } from './lease.js';
+import { decodeResult, doneWithoutResult, encodeResult } from './storedResult.js';
 
 export interface IdempotencyGuardOptions {
   claims: Claims;
@@ -25,6 +28,8 @@ export interface IdempotencyGuardOptions {
   ttlMillis?: number;
   /** Guard unreachable: hold the message back, or run its effect unguarded. Default hold. */
   onUnavailable?: 'hold' | 'pass';
+  /** Told of the duplicates; default: of this guard alone. */
+  duplicates?: DuplicatesMet;
   clock?: Clock;
   logger?: Logger;
 }
@@ -34,18 +39,20 @@ export interface GuardedRunOptions {
   ttlMillis?: number;
   /** The consumer stops or lost the queue: handed on to the effect, and ends waiting for the guard. */
   signal?: AbortSignal;
+  /** Of the delivery, for the report of duplicates. */
+  place?: CopyPlace;
 }
 
 /**
- * - done: the effect ran and is recorded; `first` says that it had never been begun before.
- * - duplicate: it was done before; it did not run.
+ * - done: the effect ran and is recorded, with what it returned; `first` says that it had never been begun before.
+ * - duplicate: it was done before; it did not run. With what it returned then, if that was kept.
  * - busy: another delivery runs it now. Deliver again later; not an attempt.
  * - lost: it ran, but another delivery had taken over in between. Deliver again later; not an attempt.
  * - unavailable: the guard cannot be reached. Deliver again later; not an attempt.
  */
-export type GuardedOutcome =
-  | { status: 'done'; first: boolean }
-  | { status: 'duplicate'; result: string | undefined }
+export type GuardedOutcome<T = unknown> =
+  | { status: 'done'; first: boolean; result: T }
+  | { status: 'duplicate'; result: T | undefined }
   | { status: 'busy'; retryAfterMillis: number }
   | { status: 'lost'; retryAfterMillis: number }
   | { status: 'unavailable'; retryAfterMillis: number };
@@ -65,11 +72,15 @@ export interface GuardCounters {
 /** Redelivery of a message ends after the delay levels 3 to 18: 4 hours 45 minutes 40 seconds. */
 export const RETRY_HORIZON_MILLIS = (4 * 60 + 46) * 60_000;
 
-const DEFAULT_TTL_MILLIS = 24 * 60 * 60_000;
+/** How long a done effect is remembered by default. */
+export const DEFAULT_TTL_MILLIS = 24 * 60 * 60_000;
 const LEASE_MILLIS_MIN = 100;
 /** Bounds of the pause before a message that had to wait is tried again. */
 const RETRY_MILLIS_MIN = 50;
 const RETRY_MILLIS_MAX = 1_000;
+/** Groups beyond these are counted as one, named `…`. */
+const GROUPS_MAX = 1_000;
+const REST = '…';
 
 export class IdempotencyGuard {
   readonly #claims: Claims;
@@ -78,6 +89,7 @@ export class IdempotencyGuard {
   readonly #onUnavailable: 'hold' | 'pass';
   readonly #clock: Clock;
   readonly #logger: Logger;
+  readonly #duplicates: DuplicatesMet;
   readonly #counters = new Map<string, GuardCounters>();
 
   constructor(options: IdempotencyGuardOptions) {
@@ -87,6 +99,7 @@ export class IdempotencyGuard {
     this.#onUnavailable = options.onUnavailable ?? 'hold';
     this.#clock = options.clock ?? systemClock;
     this.#logger = options.logger ?? silentLogger;
+    this.#duplicates = options.duplicates ?? new DuplicatesMet({ clock: this.#clock, logger: this.#logger });
     if (!Number.isSafeInteger(this.#leaseMillis) || this.#leaseMillis < LEASE_MILLIS_MIN) {
       throw new OptionsError(
         `leaseMillis of the idempotency guard: ${this.#leaseMillis} is not a whole number from ${LEASE_MILLIS_MIN} on`,
@@ -107,14 +120,18 @@ export class IdempotencyGuard {
     );
   }
 
-  /** Runs the effect unless it was done before or runs elsewhere. Rethrows what the effect throws. */
-  async run(
+  /**
+   * Runs the effect unless it was done before or runs elsewhere, and keeps what it returns (as JSON, see
+   * `storedResult.ts`) for its duplicates. Rethrows what the effect throws. A result that cannot be kept is an
+   * OptionsError after the effect was recorded done: it has happened, and does not happen again for that.
+   */
+  async run<T>(
     group: string,
     key: string,
-    // biome-ignore lint/suspicious/noConfusingVoidType: effects without a result are the usual ones
-    effect: (signal: AbortSignal) => Promise<string | void>,
+    effect: (signal: AbortSignal) => T | Promise<T>,
     options: GuardedRunOptions = {},
-  ): Promise<GuardedOutcome> {
+  ): Promise<GuardedOutcome<T>> {
+    assertEffect(group, key);
     if (options.ttlMillis !== undefined) this.assertTtl(options.ttlMillis);
     const counters = this.#countersOf(group);
     const claimKey = `${group}:${key}`;
@@ -130,12 +147,13 @@ export class IdempotencyGuard {
         `idempotency guard unavailable: ${this.#onUnavailable}`,
       );
       if (this.#onUnavailable === 'hold') return { status: 'unavailable', retryAfterMillis: RETRY_MILLIS_MAX };
-      await effect(options.signal ?? new AbortController().signal);
-      return { status: 'done', first: false };
+      const result = await effect(options.signal ?? new AbortController().signal);
+      return { status: 'done', first: false, result };
     }
     if (claimed.status === 'duplicate') {
       counters.duplicates++;
-      return claimed;
+      this.#duplicates.met(group, key, options.place);
+      return { status: 'duplicate', result: decodeResult(claimed.result) as T | undefined };
     }
     if (claimed.status === 'busy') {
       counters.busy++;
@@ -154,8 +172,7 @@ export class IdempotencyGuard {
       logger: this.#logger,
     });
     try {
-      // biome-ignore lint/suspicious/noConfusingVoidType: an effect without a result
-      let result: string | void;
+      let result: T;
       try {
         result = await effect(lease.signal);
       } catch (thrown) {
@@ -164,8 +181,11 @@ export class IdempotencyGuard {
         throw thrown;
       }
       const ttlMillis = options.ttlMillis ?? this.#ttlMillis;
-      const outcome = await lease.complete(ttlMillis, result ?? undefined, this.#onUnavailable === 'hold');
-      return this.#settle(outcome, token.n === 1, counters);
+      const kept = keptOf(result, { group, key });
+      const outcome = await lease.complete(ttlMillis, kept.text, this.#onUnavailable === 'hold');
+      const settled = this.#settle(outcome, { first: token.n === 1, result }, counters);
+      if (settled.status === 'done' && kept.refused !== undefined) throw doneWithoutResult(kept.refused);
+      return settled;
     } finally {
       lease.stop();
     }
@@ -185,7 +205,8 @@ export class IdempotencyGuard {
     return this.#claims.close();
   }
 
-  #countersOf(group: string): GuardCounters {
+  #countersOf(named: string): GuardCounters {
+    const group = this.#counters.has(named) || this.#counters.size < GROUPS_MAX ? named : REST;
     let counters = this.#counters.get(group);
     if (!counters) {
       counters = { done: 0, duplicates: 0, takeOvers: 0, failures: 0, busy: 0, lost: 0, unavailable: 0 };
@@ -194,7 +215,11 @@ export class IdempotencyGuard {
     return counters;
   }
 
-  #settle(outcome: StepOutcome | 'unavailable', first: boolean, counters: GuardCounters): GuardedOutcome {
+  #settle<T>(
+    outcome: StepOutcome | 'unavailable',
+    done: { first: boolean; result: T },
+    counters: GuardCounters,
+  ): GuardedOutcome<T> {
     if (outcome === 'lost') {
       counters.lost++;
       this.#logger.warn({}, 'an effect was taken over by another delivery before it was recorded done');
@@ -205,7 +230,16 @@ export class IdempotencyGuard {
       if (this.#onUnavailable === 'hold') return { status: 'unavailable', retryAfterMillis: RETRY_MILLIS_MAX };
     }
     counters.done++;
-    return { status: 'done', first };
+    return { status: 'done', ...done };
+  }
+}
+
+/** The result as text, or why there is none. */
+function keptOf(result: unknown, of: { group: string; key: string }): { text: string | undefined; refused?: unknown } {
+  try {
+    return { text: encodeResult(result, of) };
+  } catch (refused) {
+    return { text: undefined, refused };
   }
 }
 

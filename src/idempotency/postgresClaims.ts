@@ -7,13 +7,13 @@
  * another, or whose connection went, is repeated: the same step by the same owner is given the same answer. A server
  * that does not answer in time, or refuses, is GUARD_UNAVAILABLE.
  */
-import { createHash } from 'node:crypto';
 import { assert } from '../base/assert.js';
 import { type Clock, systemClock } from '../base/clock.js';
 import { FoldlogError, isFoldlogError, LifecycleError, messageOf } from '../base/errors.js';
 import { type Logger, silentLogger } from '../base/logger.js';
 import type { PostgresDatabase } from '../database/postgresDatabase.js';
 import { isLostToAnother } from '../database/postgresErrors.js';
+import { databaseKeyOf } from './effectKey.js';
 import {
   type ClaimOutcome,
   type Claims,
@@ -145,7 +145,13 @@ export class PostgresClaims implements Claims {
     return new Promise<Answer>((resolve, reject) => {
       const settle = (row: AnswerRow | undefined) => resolve(answerOf(row));
       const askedAt = this.#clock.monotonic();
-      this.#waiting.push({ statement, values: [rowKeyOf(key), ...values], askedAt, settle, fail: reject });
+      this.#waiting.push({
+        statement,
+        values: [databaseKeyOf(key, KEY_LENGTH_MAX), ...values],
+        askedAt,
+        settle,
+        fail: reject,
+      });
       if (this.#isScheduled) return;
       // At the end of the turn: everything that it asks for goes together.
       this.#isScheduled = true;
@@ -248,18 +254,6 @@ export class PostgresClaims implements Claims {
     };
     this.#sweeping = sweep();
   }
-}
-
-/**
- * The key as text of PostgreSQL, and still different for different keys. It holds no NUL, no half of a surrogate pair
- * (both would become the same character) and is not too long for an index: such keys are hashed. `%` is escaped in all
- * others, so that none of them looks like a hash.
- */
-function rowKeyOf(key: string): string {
-  if (key.length > KEY_LENGTH_MAX || /[\0\p{Surrogate}]/u.test(key)) {
-    return `%sha256:${createHash('sha256').update(Buffer.from(key, 'utf16le')).digest('hex')}`;
-  }
-  return key.includes('%') ? key.replaceAll('%', '%25') : key;
 }
 
 function resultOf(stored: string | null): string | undefined {

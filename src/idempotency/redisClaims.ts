@@ -6,7 +6,7 @@
  * GUARD_UNAVAILABLE: nothing is known then, and the same step may be repeated. What Redis forgets, the guard forgets:
  * it should run with `appendonly yes` and `maxmemory-policy noeviction`, which is looked at once and warned about.
  */
-import type { Redis } from 'ioredis';
+import type { Cluster, Redis } from 'ioredis';
 import { assert } from '../base/assert.js';
 import { type Clock, systemClock } from '../base/clock.js';
 import { FoldlogError, LifecycleError, messageOf, OptionsError } from '../base/errors.js';
@@ -18,12 +18,12 @@ import {
   COUNTER_TTL_MILLIS,
   type StepOutcome,
 } from './idempotencyTypes.js';
-import { CLAIM, COMPLETE, RELEASE, RENEW, type RedisScript } from './redisScripts.js';
+import { CLAIM, COMPLETE, RELEASE, RENEW, type RedisScript, redisKeysOf } from './redisScripts.js';
 
 export interface RedisClaimsOptions {
-  /** An instance of ioredis. It stays the caller's: closing the claims does not close it. */
-  redis: Redis;
-  /** Default `foldlog:`. */
+  /** An instance of ioredis, also of a cluster. It stays the caller's: closing the claims does not close it. */
+  redis: Redis | Cluster;
+  /** Without braces. Default `foldlog:`. */
   keyPrefix?: string;
   /** How long a step may take before the guard counts as unavailable. Default 2000. */
   timeoutMillis?: number;
@@ -39,7 +39,7 @@ const IN_FLIGHT_MAX = 10_000;
 const RECONNECT_MILLIS_MAX = 1_000;
 
 export class RedisClaims implements Claims {
-  readonly #redis: Redis;
+  readonly #redis: Redis | Cluster;
   readonly #keyPrefix: string;
   readonly #timeoutMillis: number;
   readonly #counterTtlMillis: number;
@@ -53,6 +53,11 @@ export class RedisClaims implements Claims {
   constructor(options: RedisClaimsOptions, isOwned = false) {
     this.#redis = options.redis;
     this.#keyPrefix = options.keyPrefix ?? 'foldlog:';
+    if (/[{}]/.test(this.#keyPrefix)) {
+      throw new OptionsError(
+        `keyPrefix of the claims in redis: ${this.#keyPrefix} holds braces, which are for the key that decides the hash slot`,
+      );
+    }
     this.#timeoutMillis = options.timeoutMillis ?? 2_000;
     this.#counterTtlMillis = options.counterTtlMillis ?? COUNTER_TTL_MILLIS;
     this.#clock = options.clock ?? systemClock;
@@ -141,15 +146,16 @@ export class RedisClaims implements Claims {
       return await this.#inTime(this.#evaluate(script, key, parameters));
     } catch (thrown) {
       if (thrown instanceof FoldlogError) throw thrown;
-      throw unavailable(`redis did not run a step of the idempotency guard: ${messageOf(thrown)}`, thrown);
+      const what = messageOf(thrown);
+      const hint = /^(MOVED|ASK) /.test(what) ? '; this is a node of a cluster: give a Cluster of ioredis instead' : '';
+      throw unavailable(`redis did not run a step of the idempotency guard: ${what}${hint}`, thrown);
     } finally {
       this.#inFlight--;
     }
   }
 
   async #evaluate(script: RedisScript, key: string, parameters: readonly (string | number)[]): Promise<unknown> {
-    const base = `${this.#keyPrefix}{${key}}`;
-    const all = [`${base}:n`, `${base}:lease`, `${base}:done`, ...parameters];
+    const all = [...redisKeysOf(this.#keyPrefix, key), ...parameters];
     try {
       return await this.#redis.evalsha(script.sha1, 3, ...all);
     } catch (thrown) {

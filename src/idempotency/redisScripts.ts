@@ -9,6 +9,16 @@
  */
 import { createHash } from 'node:crypto';
 
+/**
+ * The three keys of an effect. What stands in the first pair of braces decides the hash slot of a Redis Cluster, so
+ * they share one. An empty pair would not count, and each key would have a slot of its own: a key that begins with `}`
+ * gets a `%` before it, as do the empty one and, to be told apart, those that begin with `%`.
+ */
+export function redisKeysOf(keyPrefix: string, key: string): [n: string, lease: string, done: string] {
+  const base = `${keyPrefix}{${/^(?:[}%]|$)/.test(key) ? '%' : ''}${key}}`;
+  return [`${base}:n`, `${base}:lease`, `${base}:done`];
+}
+
 const NOW = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)`;

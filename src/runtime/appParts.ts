@@ -19,7 +19,10 @@ import { Insistence } from '../eventstore/insistence.js';
 import { SnapshotKeeper } from '../eventstore/snapshots/snapshotKeeper.js';
 import type { SnapshotParts } from '../eventstore/snapshots/snapshotParts.js';
 import { UnknownTypes } from '../eventstore/unknownTypes.js';
+import { DuplicatesMet } from '../idempotency/duplicatesMet.js';
 import { IdempotencyGuard } from '../idempotency/idempotencyGuard.js';
+import { TransactionGuard } from '../idempotency/transactionGuard.js';
+import type { AppSeams } from './appSeams.js';
 import { type BrokerLink, openBrokerLink } from './brokerLink.js';
 import { consoleLogger } from './consoleLogger.js';
 import type { Declarations, FoldlogOptions } from './foldlogOptions.js';
@@ -44,6 +47,9 @@ export interface AppParts {
   snapshots: SnapshotParts;
   database: () => Promise<AppDatabase>;
   guard: () => Promise<IdempotencyGuard>;
+  transactions: () => Promise<TransactionGuard>;
+  duplicates: DuplicatesMet;
+  seams: AppSeams;
 }
 
 /** How the application reads events, known before anything is opened. */
@@ -66,15 +72,19 @@ export async function openParts(
   declarations: Declarations,
   { codec, unknownTypes }: EventDecoding,
   closes: CloseStack,
+  seams: AppSeams = {},
 ): Promise<AppParts> {
   const { clock = systemClock, logger = consoleLogger } = options;
   closes.push(() => unknownTypes.close());
-  const link = await openBrokerLink(options, { clock, logger }, closes);
+  const link = await openBrokerLink(options, { clock, logger, files: seams.files }, closes);
   const { session } = link;
   const container = new HandlerContainer(options.container);
   closes.push(() => container.close());
-  const database = databaseOpener(options, logger, closes);
-  const guard = guardOpener(options, { database, clock, logger }, closes);
+  const database = databaseOpener(options, seams, logger, closes);
+  const duplicates = new DuplicatesMet({ clock, logger });
+  closes.push(() => duplicates.close());
+  const guard = guardOpener(options, { database, duplicates, clock, logger, seams }, closes);
+  const transactions = transactionGuardOpener(options, { database, duplicates, clock, logger });
   const insistence = new Insistence({ clock, logger, ...repeatOf(options) });
   closes.push(() => insistence.close());
   const log = new EventLog({ session, insistence });
@@ -85,8 +95,9 @@ export async function openParts(
   const producer = new Producer({ session });
   closes.push(() => producer.close());
   const snapshots = { keeper: snapshotKeeperOf({ database, clock, logger }, closes), logger };
-  const made = { codec, unknownTypes, log, reader, topics, store, producer, container, snapshots, database, guard };
-  return { options, declarations, clock, logger, link, ...made };
+  const made = { codec, unknownTypes, log, reader, topics, store, producer, container, snapshots, database };
+  const guards = { guard, transactions, duplicates };
+  return { options, declarations, clock, logger, link, seams, ...made, ...guards };
 }
 
 /** Closed before the database: registered when the database is open. */
@@ -108,18 +119,49 @@ function snapshotKeeperOf(
 /** Opens the guard when something first needs it. */
 function guardOpener(
   options: FoldlogOptions,
-  parts: Pick<AppParts, 'clock' | 'database' | 'logger'>,
+  { seams, ...parts }: Pick<AppParts, 'clock' | 'database' | 'duplicates' | 'logger' | 'seams'>,
   closes: CloseStack,
 ): () => Promise<IdempotencyGuard> {
   let opening: Promise<IdempotencyGuard> | undefined;
   const open = async () => {
-    const { clock, logger } = parts;
-    const claims = await openClaims({ redis: options.redis, ...parts });
+    const { clock, duplicates, logger } = parts;
+    const opened = await openClaims({ redis: options.redis, ...parts });
+    const claims = seams.claims?.(opened) ?? opened;
     closes.push(() => claims.close());
-    return new IdempotencyGuard({ claims, clock, logger, ...options.guard });
+    return new IdempotencyGuard({ claims, duplicates, clock, logger, ...options.guard });
   };
   return () => {
-    opening ??= open();
+    opening ??= open().catch((thrown: unknown) => {
+      // What is away now may be back when it is needed again.
+      opening = undefined;
+      throw thrown;
+    });
+    return opening;
+  };
+}
+
+/** Opens the guard in transactions of the application's database when something first needs it. */
+function transactionGuardOpener(
+  { guard: { ttlMillis } = {} }: FoldlogOptions,
+  { database, ...parts }: Pick<AppParts, 'clock' | 'database' | 'duplicates' | 'logger'>,
+): () => Promise<TransactionGuard> {
+  let opening: Promise<TransactionGuard> | undefined;
+  const open = async () => {
+    const opened = await database();
+    const guard = new TransactionGuard({
+      database: opened,
+      ...parts,
+      ...(ttlMillis === undefined ? {} : { ttlMillis }),
+    });
+    await guard.prepare();
+    return guard;
+  };
+  return () => {
+    opening ??= open().catch((thrown: unknown) => {
+      // What is away now may be back when it is needed again.
+      opening = undefined;
+      throw thrown;
+    });
     return opening;
   };
 }
@@ -127,11 +169,13 @@ function guardOpener(
 /** Opens the database when something first needs it. */
 function databaseOpener(
   { store, database: named }: FoldlogOptions,
+  seams: AppSeams,
   logger: Logger,
   closes: CloseStack,
 ): () => Promise<AppDatabase> {
   let opening: Promise<AppDatabase> | undefined;
   const open = async () => {
+    if (seams.database) return seams.database();
     const text = named ?? (store === undefined ? undefined : joinPath(store, 'app.db'));
     if (text === undefined) {
       throw new OptionsError(
@@ -143,7 +187,11 @@ function databaseOpener(
     return database;
   };
   return () => {
-    opening ??= open();
+    opening ??= open().catch((thrown: unknown) => {
+      // What is away now may be back when it is needed again.
+      opening = undefined;
+      throw thrown;
+    });
     return opening;
   };
 }

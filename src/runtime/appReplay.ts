@@ -3,8 +3,8 @@
  * or into a function. Live groups and projections are not touched.
  */
 
-import type { Clock } from '../base/clock.js';
-import { OptionsError } from '../base/errors.js';
+import { type Clock, delay } from '../base/clock.js';
+import { FoldlogError, OptionsError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
 import type { Session } from '../client/session.js';
 import { type AppDatabase, openDatabase } from '../database/appDatabase.js';
@@ -20,7 +20,8 @@ import type { AnyClass } from '../eventstore/classMetadata.js';
 import { EventCodec } from '../eventstore/eventCodec.js';
 import type { EventClass, RecordedEvent } from '../eventstore/eventTypes.js';
 import { withStoredTypes } from '../eventstore/storedTypes.js';
-import type { IdempotencyGuard } from '../idempotency/idempotencyGuard.js';
+import type { GuardedOutcome, IdempotencyGuard } from '../idempotency/idempotencyGuard.js';
+import type { TransactionGuard } from '../idempotency/transactionGuard.js';
 import {
   type ReplayContext,
   type ReplayOptions,
@@ -28,8 +29,7 @@ import {
   type ReplayReport,
   replay,
 } from '../replay/replay.js';
-import { guardKeyOf } from './handlerPipeline.js';
-import { contextOf, type MessageContext } from './messageContext.js';
+import { openGuards, runHandler } from './guardedHandler.js';
 import { projectionDefinitionOf } from './projectionDefinition.js';
 
 interface RangeOptions {
@@ -75,9 +75,13 @@ export interface AppReplayParts {
   upcasters: readonly AnyClass[];
   resolve: (handlerClass: HandlerClass) => Promise<object>;
   guard: () => Promise<IdempotencyGuard>;
+  transactions: () => Promise<TransactionGuard>;
   clock: Clock;
   logger: Logger;
 }
+
+/** How long an event waits for a guard that is busy or away. */
+const GUARD_PATIENCE_MILLIS = 60_000;
 
 /** Throws OptionsError for options that make no sense; FoldlogError EVENT_INVALID or HANDLER_FAILED with the place. */
 export async function replayInto(options: AppReplayOptions, parts: AppReplayParts): Promise<ReplayReport> {
@@ -113,7 +117,7 @@ async function replayConsumer(
   const facts = consumerFactsOf(consumer);
   if (facts.replay === 'skip') throw skipped(consumer);
   const handler = await parts.resolve(consumer);
-  const guard = facts.handlers.some(({ idempotent }) => idempotent) ? await parts.guard() : undefined;
+  const running = { group: facts.group, handler, ...(await openGuards(facts.handlers, parts)) };
   const routes = new Map(facts.handlers.map((route) => [route.type, route]));
   const codec = codecFor(consumer, parts);
   return replay({
@@ -124,18 +128,30 @@ async function replayConsumer(
     async onEvent(recorded, { replayId, signal }) {
       const route = routes.get(recorded.type);
       if (!route) return;
-      const method = Reflect.get(handler, route.member) as (event: object, context: MessageContext) => unknown;
-      const run = async (running: AbortSignal) => {
-        await method.call(
-          handler,
-          recorded.event,
-          contextOf(recorded, { reconsumeTimes: 0, signal: running, replayId }),
-        );
-      };
-      if (!guard || !route.idempotent) return run(signal);
-      await guard.run(facts.group, `${replayId}/${guardKeyOf(route, recorded)}`, run, { signal });
+      const run = () => runHandler(route, recorded, { reconsumeTimes: 0, signal, replayId }, running);
+      await settled(run, { clock: parts.clock, signal, eventId: recorded.eventId });
     },
   });
+}
+
+/** Nothing is passed over because its guard was busy or away: it is asked again for a while. */
+async function settled(
+  run: () => Promise<GuardedOutcome>,
+  { clock, signal, eventId }: { clock: Clock; signal: AbortSignal; eventId: string },
+): Promise<void> {
+  const giveUpAt = clock.monotonic() + GUARD_PATIENCE_MILLIS;
+  for (;;) {
+    const outcome = await run();
+    if (outcome.status === 'done' || outcome.status === 'duplicate') return;
+    if (clock.monotonic() >= giveUpAt) {
+      throw new FoldlogError('GUARD_UNAVAILABLE', `the guard of event ${eventId} stays ${outcome.status}`, {
+        eventId,
+        retriable: true,
+      });
+    }
+    await delay(clock, outcome.retryAfterMillis, signal);
+    signal.throwIfAborted();
+  }
 }
 
 /** The application's event classes and those of a class that is not among its handlers. */

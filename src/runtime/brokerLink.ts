@@ -1,6 +1,6 @@
 /** How the application reaches its broker: one of its own in this process, or a running cluster over TCP. */
 import type { Clock } from '../base/clock.js';
-import { joinPath } from '../base/files.js';
+import { type Files, joinPath } from '../base/files.js';
 import type { CloseStack } from '../base/lifecycle.js';
 import type { Logger } from '../base/logger.js';
 import { Session } from '../client/session.js';
@@ -8,6 +8,12 @@ import type { FoldlogOptions } from './foldlogOptions.js';
 
 /** Of the session on an embedded broker, so that BROADCASTING consumers find their offsets after a restart. */
 const EMBEDDED_INSTANCE = 'embedded';
+
+/**
+ * Messages of one pull answer. Differs from RocketMQ (32, and 8 of old ones): who reads here is this application, whose
+ * projections write what one answer holds in one transaction. The bounds in bytes stand.
+ */
+const EMBEDDED_CONFIG = { maxTransferCountOnMessageInMemory: 256, maxTransferCountOnMessageInDisk: 256 } as const;
 
 export interface BrokerLink {
   session: Session;
@@ -21,7 +27,7 @@ export interface BrokerLink {
 /** Registers what it opens on the stack. The broker's code is loaded only when it runs in this process. */
 export async function openBrokerLink(
   options: FoldlogOptions,
-  parts: { clock: Clock; logger: Logger },
+  { files, ...parts }: { clock: Clock; logger: Logger; files: Files | undefined },
   closes: CloseStack,
 ): Promise<BrokerLink> {
   const { store, namesrv, instanceName, localOffsetDirectory } = options;
@@ -42,7 +48,8 @@ export async function openBrokerLink(
     ...(listen === undefined ? {} : { listen }),
     ...(namesrvPort === undefined ? {} : { namesrvPort }),
     ...(brokerPort === undefined ? {} : { brokerPort }),
-    ...(config === undefined ? {} : { config }),
+    config: { ...EMBEDDED_CONFIG, ...config },
+    ...(files === undefined ? {} : { files }),
   });
   closes.push(() => embedded.stop());
   const { namesrvAddr, brokerAddr } = embedded;

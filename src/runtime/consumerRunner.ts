@@ -6,6 +6,7 @@
 import { sharedAbortController } from '../base/abort.js';
 import { type Clock, delay } from '../base/clock.js';
 import { isFoldlogError, messageOf } from '../base/errors.js';
+import type { Files } from '../base/files.js';
 import type { QueueOffset } from '../base/flavours.js';
 import type { Logger } from '../base/logger.js';
 import type { ConsumeMode, MessageListener } from '../client/clientTypes.js';
@@ -24,12 +25,14 @@ const ORDERED_BATCH_DEFAULT = 32;
 
 export interface ConsumerRunnerParts {
   facts: ConsumerFacts;
-  listener: MessageListener;
+  listenerFor: (mode: ConsumeMode) => MessageListener;
   session: Session;
   log: EventLog;
   topics: EventTopics;
   /** Where BROADCASTING groups keep their offsets. Default: the client's. */
   offsetDirectory: string | undefined;
+  /** Where that is. Default: the disk. */
+  files: Files | undefined;
   clock: Clock;
   logger: Logger;
 }
@@ -102,7 +105,7 @@ export class ConsumerRunner {
 
   /** False while the topic does not exist. */
   async #tryStart(): Promise<boolean> {
-    const { facts, session, topics, log } = this.#parts;
+    const { facts, session, topics, log, files } = this.#parts;
     let mode: ConsumeMode;
     try {
       const kind = await topics.kindOf(facts.topic);
@@ -115,19 +118,19 @@ export class ConsumerRunner {
       throw thrown;
     }
     if (this.#stopping.signal.aborted) return true;
-    const consumer = new PushConsumer(session, this.#optionsFor(mode));
+    const consumer = new PushConsumer(session, this.#optionsFor(mode), files);
     await consumer.start();
     this.#consumer = consumer;
     return true;
   }
 
   #optionsFor(mode: ConsumeMode) {
-    const { facts, listener, offsetDirectory } = this.#parts;
+    const { facts, listenerFor, offsetDirectory } = this.#parts;
     const batch = facts.batch ?? (mode === 'ordered' ? ORDERED_BATCH_DEFAULT : 1);
     return {
       group: facts.group,
       subscriptions: [facts.subscription],
-      listener,
+      listener: listenerFor(mode),
       model: facts.model,
       mode,
       ...facts.start,

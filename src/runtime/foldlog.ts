@@ -5,24 +5,29 @@
  */
 import { OptionsError } from '../base/errors.js';
 import { type CloseStack, Lifecycle } from '../base/lifecycle.js';
+import type { MessageListener } from '../client/clientTypes.js';
 import { Producer } from '../client/producer.js';
 import type { Session } from '../client/session.js';
 import type { AppDatabase } from '../database/appDatabase.js';
 import type { SqliteDatabase } from '../database/sqliteDatabase.js';
-import type { ConsumerFacts, HandlerClass, ProjectionFacts } from '../decorators/handlerMetadata.js';
+import type { ConsumerFacts, HandlerClass, HandlerMethod, ProjectionFacts } from '../decorators/handlerMetadata.js';
 import { type AggregateClass, type AggregateRoot, aggregateFactsOf } from '../eventstore/aggregate.js';
 import { AggregateStore } from '../eventstore/aggregateStore.js';
 import { DECIDER_NAME_DEFAULT, type Decider, DeciderStore, type DeciderStreamOptions } from '../eventstore/decider.js';
 import { EventStore } from '../eventstore/eventStore.js';
 import { withStoredTypes } from '../eventstore/storedTypes.js';
 import type { UnknownEventType } from '../eventstore/unknownTypes.js';
-import { ProjectionRunner } from '../projections/projectionRunner.js';
+import type { DuplicatesOfGroup } from '../idempotency/duplicatesMet.js';
+import { ProjectionRunner, projectionGroupOf } from '../projections/projectionRunner.js';
 import type { ReplayReport } from '../replay/replay.js';
 import { type AppParts, eventDecodingOf, openParts } from './appParts.js';
 import { type AppReplayOptions, replayInto } from './appReplay.js';
+import type { AppSeams } from './appSeams.js';
 import { ConsumerRunner } from './consumerRunner.js';
+import { EffectGuard } from './effectGuard.js';
 import { checkOptions, type Declared, declarationsOf, type FoldlogOptions } from './foldlogOptions.js';
 import type { GroupLag } from './groupLag.js';
+import { openGuards } from './guardedHandler.js';
 import { HandlerPipeline } from './handlerPipeline.js';
 import { projectionDefinitionOf } from './projectionDefinition.js';
 import { ProjectionHandle } from './projectionHandle.js';
@@ -37,23 +42,29 @@ export class Foldlog {
   readonly #snapshotsOf = new Map<string, object>();
   readonly #projections = new Map<HandlerClass, ProjectionHandle<AppDatabase>>();
   readonly #consumers: ConsumerRunner[] = [];
+  readonly #guard: EffectGuard;
   readonly #runners: ProjectionRunner[] = [];
 
   /** Applications are made by {@link Foldlog.start}; open so that the class can be a token of the container. */
   constructor(lifecycle: Lifecycle, parts: AppParts) {
     this.#lifecycle = lifecycle;
     this.#parts = parts;
+    this.#guard = new EffectGuard(async () => {
+      lifecycle.assertRunning();
+      return parts.guard();
+    });
   }
 
   /**
    * Starts an embedded broker on `store`, or connects to the cluster at `namesrv`; makes the event topics of the
    * aggregates; starts consumers and projections. A consumer of a topic that does not exist yet waits for it.
    *
+   * @param seams for test kits; applications leave it out
    * @throws OptionsError for wrong options and declarations; FoldlogError STORE_LOCKED, PORT_TAKEN, CORRUPTION,
    * CONNECT_FAILED, GUARD_UNAVAILABLE, DATABASE_FAILED. Nothing stays open then.
    * @example await using app = await Foldlog.start({ store: './data', handlers: [Order, Billing, OrderSummary] });
    */
-  static async start(options: FoldlogOptions): Promise<Foldlog> {
+  static async start(options: FoldlogOptions, seams: AppSeams = {}): Promise<Foldlog> {
     checkOptions(options);
     const declarations = declarationsOf(options);
     if (declarations.aggregates.some((one) => aggregateFactsOf(one).snapshot)) assertDatabase(options);
@@ -61,7 +72,7 @@ export class Foldlog {
     const lifecycle = new Lifecycle('application');
     let app: Foldlog | undefined;
     await lifecycle.start(async (closes) => {
-      const parts = await openParts(options, declarations, events, closes);
+      const parts = await openParts(options, declarations, events, closes, seams);
       app = new Foldlog(lifecycle, parts);
       await app.#startHandlers(closes);
     });
@@ -87,6 +98,11 @@ export class Foldlog {
   /** Sends plain messages. Event topics take events only. */
   get producer(): Producer {
     return this.#parts.producer;
+  }
+
+  /** The idempotency guard, for effects that no handler begins. */
+  get guard(): EffectGuard {
+    return this.#guard;
   }
 
   /** For producers and consumers of `foldlog/client` on the same connections. Closed by {@link stop}. */
@@ -145,13 +161,14 @@ export class Foldlog {
    */
   replay(options: AppReplayOptions): Promise<ReplayReport> {
     this.#lifecycle.assertRunning();
-    const { declarations, link, container, guard, clock, logger } = this.#parts;
+    const { declarations, link, container, guard, transactions, clock, logger } = this.#parts;
     return replayInto(options, {
       session: link.session,
       eventClasses: declarations.eventClasses,
       upcasters: declarations.upcasters,
       resolve: (handlerClass) => container.resolve(handlerClass),
       guard,
+      transactions,
       clock,
       logger,
     });
@@ -163,6 +180,11 @@ export class Foldlog {
    */
   unknownEventTypes(): UnknownEventType[] {
     return this.#parts.unknownTypes.list();
+  }
+
+  /** Deliveries that were dropped since the start because their effect had been done: by group, and the keys met last. */
+  duplicates(): DuplicatesOfGroup[] {
+    return this.#parts.duplicates.list();
   }
 
   /** Drops every snapshot in the application's database; they are taken again in time. How many there were. */
@@ -232,19 +254,21 @@ export class Foldlog {
   }
 
   async #startConsumer(declared: ConsumerFacts, handler: object, closes: CloseStack): Promise<void> {
-    const { codec, log, link, topics, clock, logger } = this.#parts;
+    const { codec, log, link, topics, clock, logger, seams } = this.#parts;
     const facts = { ...declared, subscription: withStoredTypes(declared.subscription, codec) };
-    const guard = facts.handlers.some(({ idempotent }) => idempotent) ? await this.#parts.guard() : undefined;
-    for (const { ttlMillis } of facts.handlers) if (ttlMillis !== undefined) guard?.assertTtl(ttlMillis);
+    const guards = await openGuards(facts.handlers, this.#parts);
     const generationOf = (brokerName: string) => log.generationOf(brokerName);
-    const pipeline = new HandlerPipeline({ facts, handler, codec, guard, generationOf, logger });
+    const called = seamedHandler(seams, handler, facts.group, facts.handlers);
+    const pipeline = new HandlerPipeline({ facts, handler: called, codec, guards, generationOf, logger });
+    const consume: MessageListener = (messages, context) => pipeline.consume(messages, context);
     const runner = new ConsumerRunner({
       facts,
-      listener: (messages, context) => pipeline.consume(messages, context),
+      listenerFor: (mode) => seams.listener?.(consume, { group: facts.group, mode }) ?? consume,
       session: link.session,
       log,
       topics,
       offsetDirectory: link.offsetDirectory,
+      files: seams.files,
       clock,
       logger,
     });
@@ -254,13 +278,17 @@ export class Foldlog {
   }
 
   async #startProjection({ handlerClass, facts }: Declared<ProjectionFacts>, closes: CloseStack): Promise<void> {
-    const { codec, container, link, clock, logger } = this.#parts;
+    const { codec, container, link, clock, logger, seams } = this.#parts;
     const handler = await container.resolve(handlerClass);
     const database = await this.#parts.database();
-    const definition = projectionDefinitionOf(facts, handler);
+    const group = projectionGroupOf(facts);
+    const definition = projectionDefinitionOf(facts, seamedHandler(seams, handler, group, facts.handlers));
     const { pullIntervalMillis = 0 } = facts;
     const runner = new ProjectionRunner({
       ...{ session: link.session, codec, database, definition, pullIntervalMillis },
+      ...(seams.listener && {
+        around: (next: MessageListener) => seams.listener?.(next, { group, mode: 'ordered' }) ?? next,
+      }),
       ...{ clock, logger },
     });
     closes.push(() => runner.stop());
@@ -275,4 +303,13 @@ const cacheOf = ({ aggregateCache }: FoldlogOptions) => (aggregateCache === unde
 function assertDatabase({ store, database }: FoldlogOptions): void {
   if (store !== undefined || database !== undefined) return;
   throw new OptionsError('database must be given with namesrv: snapshots live there');
+}
+
+function seamedHandler(
+  { handler: seam }: AppSeams,
+  handler: object,
+  group: string,
+  handlers: readonly HandlerMethod[],
+) {
+  return seam?.(handler, { group, members: handlers.map(({ member }) => member) }) ?? handler;
 }

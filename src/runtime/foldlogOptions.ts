@@ -1,6 +1,6 @@
 /** What `Foldlog.start` takes, checked, and what the handler classes among it declare. */
 import type { Container } from 'inversify';
-import type { Redis } from 'ioredis';
+import type { Cluster, Redis } from 'ioredis';
 import type { Clock } from '../base/clock.js';
 import { OptionsError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
@@ -24,7 +24,7 @@ export interface GuardOptions {
   leaseMillis?: number;
   /** How long a done effect is remembered. Default 24 hours. */
   ttlMillis?: number;
-  /** When the guard cannot be reached: hold messages back (default) or run their effects unguarded. */
+  /** When the guard cannot be reached: hold messages back (default) or run their effects unguarded. Those in transactions are always held. */
   onUnavailable?: 'hold' | 'pass';
 }
 
@@ -46,10 +46,10 @@ export interface FoldlogOptions {
    * Default: app.db in the store; needed with `namesrv`.
    */
   database?: string;
-  /** `redis://…` or an ioredis instance: the guard lives there instead of in the database. */
-  redis?: string | Redis;
+  /** `redis://…` or an instance of ioredis, also of a cluster: the guard lives there instead of in the database. */
+  redis?: string | Redis | Cluster;
   guard?: GuardOptions;
-  /** Keys of broker.conf for the embedded broker. */
+  /** Keys of broker.conf for the embedded broker. One pull answer holds up to 256 messages unless they say otherwise. */
   config?: Partial<BrokerConfig>;
   /** Opens TCP ports for other processes? Default false. Embedded only. */
   listen?: boolean;

@@ -9,6 +9,10 @@
  *                          busy, lost, guard unreachable        HOLD: not an attempt
  *     run                  throws                               RETRY_LATER, claim released
  *     mark done            done                                 SUCCESS
+ *                          done, but its result is not kept     SUCCESS, and an error in the log
+ *
+ * A method with `transaction: true` runs between a BEGIN and a COMMIT that claim and mark are part of: what throws is
+ * rolled back; a database that is away, before, in or at the end of it, is a HOLD.
  *
  * A batch is handled in order; at the first message that is not settled the rest is left for later.
  */
@@ -18,8 +22,9 @@ import type { ConsumeContext, ConsumeOutcome, ReceivedMessage } from '../client/
 import type { ConsumerFacts, HandlerMethod } from '../decorators/handlerMetadata.js';
 import type { EventCodec } from '../eventstore/eventCodec.js';
 import type { RecordedEvent } from '../eventstore/eventTypes.js';
-import type { GuardedOutcome, IdempotencyGuard } from '../idempotency/idempotencyGuard.js';
-import { contextOf, type MessageContext } from './messageContext.js';
+import type { GuardedOutcome } from '../idempotency/idempotencyGuard.js';
+import { isRecordedDone } from '../idempotency/storedResult.js';
+import { type GuardedHandlerParts, type HandlerGuards, runHandler } from './guardedHandler.js';
 
 /** Reasons become a message property; all properties of a message share 32 KiB. */
 const REASON_MAX_LENGTH = 1_000;
@@ -31,29 +36,24 @@ export interface HandlerPipelineParts {
   /** The handler object that the container made. */
   handler: object;
   codec: EventCodec;
-  /** Undefined when no method of the class is guarded. */
-  guard: IdempotencyGuard | undefined;
+  guards: HandlerGuards;
   /** Newest generation known of a broker's log. */
   generationOf: (brokerName: string) => number;
   logger: Logger;
-}
-
-type Method = (event: object, context: MessageContext) => unknown;
-
-/** A method ready to be called. */
-interface Route extends HandlerMethod {
-  call: Method;
 }
 
 const SUCCESS: ConsumeOutcome = { status: 'SUCCESS' };
 
 export class HandlerPipeline {
   readonly #parts: HandlerPipelineParts;
-  readonly #routes: ReadonlyMap<string, Route>;
+  readonly #running: GuardedHandlerParts;
+  /** By event type. Event types are one per class: the codec has refused anything else. */
+  readonly #routes: ReadonlyMap<string, HandlerMethod>;
 
   constructor(parts: HandlerPipelineParts) {
     this.#parts = parts;
-    this.#routes = routesOf(parts.facts.handlers, parts.handler);
+    this.#running = { group: parts.facts.group, handler: parts.handler, ...parts.guards };
+    this.#routes = new Map(parts.facts.handlers.map((method) => [method.type, method]));
   }
 
   /** The consumer's listener. */
@@ -87,28 +87,21 @@ export class HandlerPipeline {
   }
 
   async #run(
-    route: Route,
+    route: HandlerMethod,
     recorded: RecordedEvent,
     message: ReceivedMessage,
     signal: AbortSignal,
   ): Promise<ConsumeOutcome> {
-    const { facts, guard } = this.#parts;
-    const { reconsumeTimes } = message;
+    const { brokerName, originalTopic, queueId, queueOffset, reconsumeTimes } = message;
     try {
-      if (!route.idempotent || !guard) {
-        await route.call(recorded.event, contextOf(recorded, { reconsumeTimes, signal }));
-        return SUCCESS;
-      }
-      const outcome = await guard.run(
-        facts.group,
-        guardKeyOf(route, recorded),
-        async (leaseSignal) => {
-          await route.call(recorded.event, contextOf(recorded, { reconsumeTimes, signal: leaseSignal }));
-        },
-        { signal, ...(route.ttlMillis === undefined ? {} : { ttlMillis: route.ttlMillis }) },
-      );
+      const place = { topic: originalTopic, brokerName, queueId, queueOffset };
+      const outcome = await runHandler(route, recorded, { reconsumeTimes, signal, place }, this.#running);
       return this.#settlementOf(outcome, message);
     } catch (thrown) {
+      if (isRecordedDone(thrown)) {
+        this.#report('error', message, { reason: messageOf(thrown) }, 'result of a handler is not kept');
+        return SUCCESS;
+      }
       this.#report(
         'warn',
         message,
@@ -140,21 +133,6 @@ export class HandlerPipeline {
       text,
     );
   }
-}
-
-/** Event type -> method. Event types are one per class: the codec has refused anything else. */
-function routesOf(handlers: readonly HandlerMethod[], handler: object): Map<string, Route> {
-  return new Map(
-    handlers.map((one) => {
-      const method = Reflect.get(handler, one.member) as Method;
-      return [one.type, { ...one, call: method.bind(handler) }];
-    }),
-  );
-}
-
-/** A key of one's own is told apart by method, so that two methods may use the same business key. */
-export function guardKeyOf({ key, member }: Pick<HandlerMethod, 'key' | 'member'>, recorded: RecordedEvent): string {
-  return key ? `${member}/${key(recorded.event, recorded)}` : recorded.eventId;
 }
 
 function asPropertyValue(text: string): string {

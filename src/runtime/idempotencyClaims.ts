@@ -1,12 +1,12 @@
 /** Where the guard's claims live: in Redis when one is given, else in the application's database. */
-import type { Redis } from 'ioredis';
+import type { Cluster, Redis } from 'ioredis';
 import type { Clock } from '../base/clock.js';
 import type { Logger } from '../base/logger.js';
 import type { AppDatabase } from '../database/appDatabase.js';
 import type { Claims } from '../idempotency/idempotencyTypes.js';
 
 export async function openClaims(parts: {
-  redis: string | Redis | undefined;
+  redis: string | Redis | Cluster | undefined;
   database: () => Promise<AppDatabase>;
   clock: Clock;
   logger: Logger;

@@ -1,19 +1,19 @@
 /**
  * Tests of one aggregate or decider without log and broker: given what happened, when a command runs, then these
- * events follow, or it refuses.
+ * events follow, or it refuses. Handlers of events are tested in the same words: `givenHandler.ts`.
  *
  * A wrong expectation throws an AssertionError, at once when the command is synchronous, else in the returned promise.
  */
 import { AssertionError } from 'node:assert';
 import { isDeepStrictEqual } from 'node:util';
-import { messageOf, OptionsError } from '../base/errors.js';
+import { OptionsError } from '../base/errors.js';
+import type { HandlerClass } from '../decorators/handlerMetadata.js';
+import { handlerKindOf } from '../decorators/handlerMetadata.js';
 import { type AggregateClass, AggregateRoot, aggregateAccess, newAggregate } from '../eventstore/aggregate.js';
 import type { Decider } from '../eventstore/decider.js';
 import { assertValidEvent, toEventToAppend } from '../eventstore/event.js';
-
-/** What a command may be refused with: an error class, a part of the message, or a pattern for it. */
-// biome-ignore lint/suspicious/noExplicitAny: an error class of any constructor
-export type Refusal = string | RegExp | (abstract new (...args: any[]) => Error);
+import { type GivenHandler, givenHandler, type HandlerSource } from './givenHandler.js';
+import { assertThrown, type Refusal } from './refusal.js';
 
 export interface GivenEvents<Command> {
   when(command: Command): Outcome;
@@ -30,9 +30,15 @@ export interface Outcome {
 type Decided = { events: object[] } | { refusal: unknown };
 
 /**
+ * Of an aggregate or decider: what happened. Of a `@Consumer` or `@Projection` class: events that it has handled, each
+ * one alone or as `{ event, stream, version, … }` with what its context says.
+ *
  * @example given(Order, [event(OrderPlaced, { cents: 100 })])
  *   .when((order) => order.ship('dhl'))
  *   .then([event(OrderShipped, { carrier: 'dhl' })]);
+ * @example await given(Billing, [], { container })
+ *   .when(event(OrderPlaced, { cents: 100 }), { stream: 'order:7' })
+ *   .then(() => expect(booked).toEqual([100]));
  */
 export function given<A extends AggregateRoot>(
   aggregateClass: AggregateClass<A>,
@@ -42,13 +48,26 @@ export function given<Command, State>(
   decider: Decider<Command, State>,
   events: readonly object[],
 ): GivenEvents<Command>;
-export function given(
-  subject: AggregateClass | Decider<unknown, unknown>,
+export function given<H extends object>(
+  handlerClass: HandlerClass<H>,
   events: readonly object[],
-): GivenEvents<never> {
+  source?: HandlerSource<H>,
+): GivenHandler<H>;
+export function given(
+  subject: AggregateClass | Decider<unknown, unknown> | HandlerClass,
+  events: readonly object[],
+  source: HandlerSource<object> = {},
+): GivenEvents<never> | GivenHandler<object> {
+  if (typeof subject === 'function' && handlesEvents(subject)) return givenHandler(subject, events, source);
   events.forEach(assertValidEvent);
-  const run = typeof subject === 'function' ? aggregateRun(subject, events) : deciderRun(subject, events);
-  return { when: (command) => outcomeOf(attempt(() => run(command))) };
+  const run =
+    typeof subject === 'function' ? aggregateRun(subject as AggregateClass, events) : deciderRun(subject, events);
+  return { when: (command: never) => outcomeOf(attempt(() => run(command))) };
+}
+
+function handlesEvents(subject: AggregateClass | HandlerClass): boolean {
+  const kind = handlerKindOf(subject);
+  return kind === 'consumer' || kind === 'projection';
 }
 
 function aggregateRun(aggregateClass: AggregateClass, events: readonly object[]) {
@@ -126,20 +145,7 @@ function assertRefusal(outcome: Decided, expected: Refusal | undefined): void {
     throw new AssertionError({ message, actual: outcome.events, expected, operator: 'thenThrows' });
   }
   const { refusal } = outcome;
-  if (expected === undefined || isExpected(refusal, expected)) return;
-  const wanted = typeof expected === 'function' ? expected.name : String(expected);
-  throw new AssertionError({
-    message: `expected the command to throw ${wanted}, it threw ${messageOf(refusal)}`,
-    actual: refusal,
-    expected,
-    operator: 'thenThrows',
-  });
-}
-
-function isExpected(refusal: unknown, expected: Refusal): boolean {
-  if (typeof expected === 'function') return refusal instanceof expected;
-  const message = messageOf(refusal);
-  return typeof expected === 'string' ? message.includes(expected) : expected.test(message);
+  assertThrown('the command', refusal, expected);
 }
 
 function describe(events: readonly object[]): string {

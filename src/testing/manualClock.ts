@@ -19,6 +19,8 @@ export class ManualClock implements Clock {
   readonly #startMillis: number;
   #elapsed = 0;
   #sequence = 0;
+  #armedCount = 0;
+  #firedOnceCount = 0;
   readonly #pending = new Set<Pending>();
 
   constructor(startMillis = Date.parse('2026-01-01T00:00:00Z')) {
@@ -41,6 +43,16 @@ export class ManualClock implements Clock {
     return this.#arm(Math.max(1, periodMillis), action, Math.max(1, periodMillis));
   }
 
+  /** How many timers were ever set: as long as it stands still, nothing asked for time. */
+  get armedCount(): number {
+    return this.#armedCount;
+  }
+
+  /** How many timers have run that were set for one time. */
+  get firedOnceCount(): number {
+    return this.#firedOnceCount;
+  }
+
   /** How many timers wait; 0 after a clean stop. */
   get pendingCount(): number {
     return this.#pending.size;
@@ -60,8 +72,10 @@ export class ManualClock implements Clock {
       if (!next) break;
       if (runs > RUNS_MAX) throw new Error(`more than ${RUNS_MAX} timers ran in one advance of ${millis} ms`);
       this.#elapsed = Math.max(this.#elapsed, next.dueAt);
-      if (next.periodMillis === undefined) this.#pending.delete(next);
-      else {
+      if (next.periodMillis === undefined) {
+        this.#firedOnceCount += 1;
+        this.#pending.delete(next);
+      } else {
         next.dueAt += next.periodMillis;
         next.sequence = ++this.#sequence;
       }
@@ -79,6 +93,7 @@ export class ManualClock implements Clock {
   }
 
   #arm(delayMillis: number, action: () => void, periodMillis: number | undefined): Timer {
+    this.#armedCount += 1;
     const pending: Pending = {
       dueAt: this.#elapsed + Math.max(0, delayMillis),
       sequence: ++this.#sequence,

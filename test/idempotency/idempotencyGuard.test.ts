@@ -63,7 +63,7 @@ describe('a guarded effect', () => {
         effects++;
         return 'message 77';
       });
-    expect(await run()).toEqual({ status: 'done', first: true });
+    expect(await run()).toEqual({ status: 'done', first: true, result: 'message 77' });
     expect(await run()).toEqual({ status: 'duplicate', result: 'message 77' });
     expect(effects).toBe(1);
     expect(guard.duplicatesMet('mail')).toBe(1);
@@ -144,7 +144,7 @@ describe('a guarded effect', () => {
     expect(reason).toBe('the lease of the effect ran out');
     claims.down = undefined;
     const other = guard.run('mail', '1', async () => 'by the other');
-    expect(await other).toEqual({ status: 'done', first: false });
+    expect(await other).toEqual({ status: 'done', first: false, result: 'by the other' });
     effect.open();
     expect(await slow).toEqual({ status: 'lost', retryAfterMillis: 1000 });
     expect(await guard.run('mail', '1', async () => {})).toEqual({ status: 'duplicate', result: 'by the other' });
@@ -156,7 +156,7 @@ describe('a guarded effect', () => {
     const run = guard.run(
       'mail',
       '1',
-      (signal) => new Promise((resolve) => signal.addEventListener('abort', () => resolve())),
+      (signal) => new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve())),
       { signal: consumer.signal },
     );
     await settled();
@@ -227,7 +227,7 @@ describe('a guard that cannot be reached', () => {
     await settled();
     claims.down = undefined;
     await clock.advanceInSteps(500, 250);
-    expect(await run).toEqual({ status: 'done', first: true });
+    expect(await run).toEqual({ status: 'done', first: true, result: 'sent' });
     expect(await guard.run('mail', '1', async () => {})).toEqual({ status: 'duplicate', result: 'sent' });
   });
 

@@ -267,7 +267,7 @@ describe('PostgreSQL going away in mid-run', () => {
       queueMicrotask(() => void server.restart());
       return 'sent';
     });
-    expect(await comes).toEqual({ status: 'done', first: true });
+    expect(await comes).toEqual({ status: 'done', first: true, result: 'sent' });
     expect(await run('three')).toEqual({ status: 'duplicate', result: 'sent' });
     const two = await until(async () => {
       const outcome = await run('two');

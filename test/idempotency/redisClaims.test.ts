@@ -8,21 +8,9 @@ import { IdempotencyGuard } from '../../src/idempotency/idempotencyGuard.js';
 import { RedisClaims } from '../../src/idempotency/redisClaims.js';
 import { describeClaims } from '../contract/claims.js';
 import { isExternalRedis, type RedisServer, startRedisServer } from '../support/redisServer.js';
+import { growOlder, redisKeys } from '../support/redisTime.js';
 
 const RUNS = Math.ceil(Number(process.env['FUZZ_RUNS'] ?? 200) / 4);
-
-/** KEYS: all of a test. ARGV[1]: milliseconds by which they grow older. */
-const GROW_OLDER = `
-for _, key in ipairs(KEYS) do
-  local left = redis.call('PTTL', key)
-  if left >= 0 and left <= tonumber(ARGV[1]) then redis.call('DEL', key) else
-    local n, deadline, owner = string.match(redis.call('GET', key), '^(%d+) (%d+) (.*)$')
-    if string.match(key, ':lease$') then
-      redis.call('SET', key, string.format('%s %.0f %s', n, deadline - ARGV[1], owner), 'KEEPTTL')
-    end
-    if left > 0 then redis.call('PEXPIRE', key, left - ARGV[1]) end
-  end
-end`;
 
 let server: RedisServer;
 let redis: Redis;
@@ -48,16 +36,7 @@ async function connectTo(target: RedisServer): Promise<Redis> {
   return instance;
 }
 
-async function keysOf(prefix: string): Promise<string[]> {
-  const keys: string[] = [];
-  let cursor = '0';
-  do {
-    const [next, found] = await redis.scan(cursor, 'MATCH', `${prefix}*`, 'COUNT', 1000);
-    keys.push(...found);
-    cursor = next;
-  } while (cursor !== '0');
-  return keys;
-}
+const keysOf = (prefix: string) => redisKeys(redis, prefix);
 
 /** Asks until the answer is there. */
 async function until<T>(ask: () => Promise<T | undefined>): Promise<T> {
@@ -78,10 +57,7 @@ describeClaims('Redis', {
     const make = () => new RedisClaims({ redis, keyPrefix });
     return {
       claims: make(),
-      async pass(millis) {
-        const keys = await keysOf(keyPrefix);
-        if (keys.length > 0) await redis.eval(GROW_OLDER, keys.length, ...keys, millis);
-      },
+      pass: (millis) => growOlder(redis, keyPrefix, millis),
       reopen: async () => make(),
       close: async () => {},
     };
@@ -227,7 +203,7 @@ describe('Redis going away in mid-run', () => {
       queueMicrotask(() => void own.restart());
       return 'sent';
     });
-    expect(await outcome).toEqual({ status: 'done', first: true });
+    expect(await outcome).toEqual({ status: 'done', first: true, result: 'sent' });
     expect(await guard.run('mail', 'key', async () => void effects++)).toEqual({ status: 'duplicate', result: 'sent' });
     expect(effects).toBe(1);
     await guard.close();

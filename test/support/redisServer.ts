@@ -6,6 +6,8 @@
  * 2. `redis-server` from PATH, started on a free port and in a directory of its own, killed and restarted at will.
  * 3. As root on Debian or Ubuntu it is installed with apt-get, which is said first (`FOLDLOG_NO_INSTALL=1`: not).
  * 4. Otherwise an error that says how to get one.
+ *
+ * A cluster of one server, with all slots, is always one that is started here.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -32,16 +34,27 @@ export interface RedisServerOptions {
 }
 
 const START_TRIES = 5;
+/** The nodes of a cluster talk on the port that is 10,000 higher. */
+const CLUSTER_PORT_MAX = 55_535;
 
 export async function startRedisServer(options: RedisServerOptions = {}): Promise<RedisServer> {
   const url = process.env['REDIS_URL'];
   return url ? relayTo(url) : startOwn(options.appendOnly ?? true);
 }
 
+/** False when there is no `redis-server` to start a cluster with, and the tests use one from elsewhere otherwise. */
+export const canStartRedisCluster = () => !isExternalRedis() || findOnPath() !== undefined;
+
+/** A cluster of one server. */
+export async function startRedisCluster(): Promise<RedisServer> {
+  const settings = ['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1'];
+  return startOwn(true, settings, CLUSTER_PORT_MAX);
+}
+
 /** True when the tests run against a Redis that they did not start. */
 export const isExternalRedis = () => Boolean(process.env['REDIS_URL']);
 
-async function startOwn(appendOnly: boolean): Promise<RedisServer> {
+async function startOwn(appendOnly: boolean, settings: readonly string[] = [], portMax = 65_535): Promise<RedisServer> {
   const program = findOrInstall();
   const directory = mkdtempSync(path.join(tmpdir(), 'foldlog-redis-'));
   let port = 0;
@@ -50,10 +63,12 @@ async function startOwn(appendOnly: boolean): Promise<RedisServer> {
     child = await launch(program, [
       ...['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--save', ''],
       ...['--appendonly', appendOnly ? 'yes' : 'no', '--appendfsync', 'always'],
+      ...settings,
     ]);
   };
   for (let attempt = 1; child === undefined; attempt++) {
-    port = await freePort();
+    do port = await freePort();
+    while (port > portMax);
     // Somebody else may take the port in between.
     await start().catch((error) => {
       if (attempt === START_TRIES) throw error;

@@ -6,7 +6,7 @@
  * kind of work; a ratio is the median of the pairwise ratios. Beside each rate stands the CPU time of an operation, that of
  * the PostgreSQL server included: on a machine that others use, too, it is the steadier witness.
  *
- * Wants `npm ci --prefix bench/emmett` and PostgreSQL's programs (initdb, postgres), else foldlog is measured alone, or
+ * Wants `npm run build`, `npm ci --prefix bench/emmett` and PostgreSQL's programs (initdb, postgres), else foldlog is measured alone, or
  * beside SQLite.
  */
 import { existsSync, mkdirSync } from 'node:fs';

@@ -1,6 +1,7 @@
 /**
  * foldlog's side of the comparison of event stores: an application with an embedded broker, SYNC_FLUSH, its events
- * checked by class-validator as any application's are.
+ * checked by class-validator as any application's are. As installed: what `npm run build` made, for tsx would name every
+ * inner function of the sources at run time.
  */
 import path from 'node:path';
 import { IsInt, IsString, Min } from 'class-validator';
@@ -14,7 +15,7 @@ import {
   On,
   Projection,
   type ProjectionContext,
-} from '../../src/index.js';
+} from 'foldlog';
 import {
   type AppendWork,
   type ComparedStore,

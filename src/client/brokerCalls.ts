@@ -292,11 +292,8 @@ export class BrokerCalls {
     timeoutMillis?: number,
   ): Promise<AppendEventsOutcome> {
     const code = REQUEST_CODE.APPEND_EVENTS;
-    const response = await this.#requests.invoke(address, {
-      code,
-      ...encodeAppendEventsRequest(request),
-      timeoutMillis,
-    });
+    const { extFields, body } = encodeAppendEventsRequest(request);
+    const response = await this.#requests.invoke(address, { code, extFields, body, timeoutMillis });
     return decodeAppendEventsOutcome(response);
   }
 

@@ -15,7 +15,7 @@ import type {
   ReadByKeyRequest,
 } from '../protocol/headers/events.js';
 import type { ReadEventsRequest } from '../protocol/headers/readEvents.js';
-import type { StoredMessage } from '../protocol/message.js';
+import type { MessageQueue, StoredMessage } from '../protocol/message.js';
 import { decodeRecords } from '../protocol/messageRecord.js';
 import { MASTER_ID } from '../protocol/names.js';
 import { RESPONSE_CODE } from '../protocol/responseCodes.js';
@@ -61,8 +61,7 @@ export class EventLog {
   async brokerOf(topics: Iterable<string>): Promise<string> {
     let broker: { name: string; topic: string } | undefined;
     for (const topic of topics) {
-      const queues = () => this.#session.routes.publishQueues(topic);
-      for (const { brokerName } of await this.#insistence.insist(`finding topic ${topic}`, queues)) {
+      for (const { brokerName } of this.#knownQueues(topic) ?? (await this.#findQueues(topic))) {
         broker ??= { name: brokerName, topic };
         if (broker.name !== brokerName) {
           throw new OptionsError(
@@ -74,6 +73,15 @@ export class EventLog {
     }
     if (!broker) throw new OptionsError('no topic is given');
     return broker.name;
+  }
+
+  #knownQueues(topic: string): readonly MessageQueue[] | undefined {
+    const known = this.#session.routes.peek(topic)?.publishQueues;
+    return known && known.length > 0 ? known : undefined;
+  }
+
+  #findQueues(topic: string): Promise<readonly MessageQueue[]> {
+    return this.#insistence.insist(`finding topic ${topic}`, () => this.#session.routes.publishQueues(topic));
   }
 
   /** @throws FoldlogError OUTCOME_UNKNOWN when no answer came for too long */
@@ -188,7 +196,7 @@ export class EventLog {
     { brokerName, isAppend }: { brokerName: string; isAppend?: boolean },
   ): Promise<T> {
     return this.#insistence.insist(what, () => call(this.#addressOf(brokerName)), {
-      ...(isAppend && { isAppend }),
+      isAppend,
       before: () => this.#session.routes.refreshSoon(topic),
     });
   }

@@ -9,6 +9,7 @@ import { ExpectedVersionError, FoldlogError, LifecycleError, OptionsError } from
 import { APPEND_ID_MAX_LENGTH, type AppendEventsOutcome } from '../protocol/headers/events.js';
 import { encodeProperties } from '../protocol/messageProperties.js';
 import { toEventToAppend } from './event.js';
+import { eventClassOf } from './eventClass.js';
 import type { EventCodec } from './eventCodec.js';
 import { decodeKey, encodeKey } from './eventKeys.js';
 import type { EventLog } from './eventLog.js';
@@ -96,8 +97,8 @@ export class EventStore {
     const { topic, stream } = name;
     const expected = options.expectedVersion ?? 'ANY';
     const result = await this.appendGuarded(
-      events.map((given) => ({ ...toEventToAppend(given), topic, stream })),
-      { ...options, expectedVersions: expected === 'ANY' ? [] : [{ topic, stream, expected }] },
+      events.map((given) => inStream(name, given)),
+      { appendId: options.appendId, expectedVersions: expected === 'ANY' ? [] : [{ topic, stream, expected }] },
     );
     const { eventIds, position, storedAt, alreadyAppended } = result;
     return { version: result.versions.at(-1) ?? 0, position, eventIds, storedAt, alreadyAppended };
@@ -150,7 +151,11 @@ export class EventStore {
       // An id that is made here cannot have been stored before what is already known of the log.
       appendIdSince: appendId === undefined ? log.reachedOf(brokerName) : undefined,
       bornTimestamp: now,
-      expectedVersions: (options.expectedVersions ?? []).map((one) => ({ ...one, stream: encodeKey(one.stream) })),
+      expectedVersions: (options.expectedVersions ?? []).map(({ topic, stream, expected }) => ({
+        topic,
+        stream: encodeKey(stream),
+        expected,
+      })),
       condition: condition && { end: condition.end, keys: condition.keys.map(encodeName) },
       events: encoded,
     });
@@ -337,6 +342,11 @@ async function* upToVersion(
     const last = page.records.at(-1)?.version;
     if (last !== undefined && (direction === 'forwards' ? last >= version : last <= version)) return;
   }
+}
+
+function inStream({ topic, stream }: StreamName, given: object): StreamEvent {
+  // Most are events alone; to build the pair twice would cost as much as the rest of this step.
+  return eventClassOf(given) ? { topic, stream, event: given } : { ...toEventToAppend(given), topic, stream };
 }
 
 function isList(value: object): value is readonly object[] {

@@ -61,7 +61,7 @@ export interface StreamName {
 export interface AppendOptions {
   expectedVersion?: ExpectedVersion;
   /** Makes the append repeatable: the same id is stored once, from whatever process. Made when absent. */
-  appendId?: string;
+  appendId?: string | undefined;
 }
 
 export interface AppendResult {
@@ -95,10 +95,10 @@ export interface AppendCondition {
 
 export interface ConditionalAppendOptions {
   /** From `readKeys`. */
-  condition?: AppendCondition;
+  condition?: AppendCondition | undefined;
   /** Versions of single streams, besides the condition. */
   expectedVersions?: readonly (StreamName & { expected: ExpectedVersion })[];
-  appendId?: string;
+  appendId?: string | undefined;
 }
 
 /** The outcome of an append over several streams; the lists have one entry per event, in the order given. */

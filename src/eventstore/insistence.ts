@@ -42,7 +42,7 @@ const UNSETTLED: ReadonlySet<number> = new Set([
 
 export interface InsistOptions {
   /** An append whose outcome stays open ends with OUTCOME_UNKNOWN. */
-  isAppend?: boolean;
+  isAppend?: boolean | undefined;
   /** Done before each repeat, such as asking where the broker is now. */
   before?: () => Promise<void>;
   /** Repeated for as long as it takes. A warning says so, once. */

@@ -250,12 +250,12 @@ export class StreamExecution<S> {
     // Before the append: a state that cannot take its own events refuses the command instead of spoiling the stream.
     const next = this.#folding.committed(state, events, view.version + events.length);
     const result = await this.#store.appendGuarded(
-      decided.map((one) => ({ ...metadata, ...one, topic, stream })),
+      decided.map((one) => Object.assign({}, metadata, one, { topic, stream })),
       {
-        ...(appendId === undefined ? {} : { appendId }),
+        appendId,
         expectedVersions: [{ topic, stream, expected }],
         // Holds the view's generation: a version that was lost in a crash and given out again is not the same version.
-        ...(view.version === 0 ? {} : { condition: { keys: [{ topic, key: stream }], end: view.end } }),
+        condition: view.version === 0 ? undefined : { keys: [{ topic, key: stream }], end: view.end },
       },
     );
     if (result.alreadyAppended) return this.#repeated(of, appendId ?? '', result);

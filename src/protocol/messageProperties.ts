@@ -182,9 +182,27 @@ export function decodeProperties(text: string): Record<string, string> {
   return properties;
 }
 
-/** The parts of a KEYS property: separated by single blanks, empty parts skipped. */
+/** One property of the text form, without decoding the others: what {@link decodeProperties} has under this name. */
+export function propertyIn(text: string, name: string): string | undefined {
+  let value: string | undefined;
+  const start = name + NAME_END;
+  for (let at = text.indexOf(start); at >= 0; at = text.indexOf(start, at + start.length)) {
+    if (at > 0 && text[at - 1] !== ITEM_END) continue;
+    const end = text.indexOf(ITEM_END, at);
+    const found = text.slice(at + start.length, end < 0 ? text.length : end);
+    // The last one counts, and one without a value is none.
+    if (found !== '') value = found;
+  }
+  return value;
+}
+
+/** The keys of a message: see {@link splitKeys}. */
 export function keysOf(properties: MessageProperties): string[] {
-  const keys = properties[PROPERTY.KEYS];
+  return splitKeys(properties[PROPERTY.KEYS]);
+}
+
+/** The parts of a KEYS property: separated by single blanks, empty parts skipped. */
+export function splitKeys(keys: string | undefined): string[] {
   if (!keys) return [];
   // Most messages have one; splitting costs several times as much.
   return keys.includes(' ') ? keys.split(' ').filter((key) => key !== '') : [keys];

@@ -15,7 +15,11 @@ const NONE: readonly number[] = [];
 
 /** Index hashes of the keys of what was lost, where only they are known. */
 export function lostKeysOf(properties: MessageProperties): readonly number[] {
-  const text = properties[EVENT_PROPERTY.LOST_KEYS];
+  return lostKeysFrom(properties[EVENT_PROPERTY.LOST_KEYS]);
+}
+
+/** The reverse of {@link lostKeysText}; what is no hash is left out. */
+export function lostKeysFrom(text: string | undefined): readonly number[] {
   if (text === undefined) return NONE;
   return text.split('.').flatMap((word) => {
     const hash = Number.parseInt(word, 36);

@@ -27,5 +27,5 @@ export function contextOf(
   facts: DeliveryFacts,
   db?: AppDatabase,
 ): MessageContext<AppDatabase | undefined> {
-  return { ...eventContextOf(recorded, facts), reconsumeTimes: facts.reconsumeTimes, db };
+  return Object.assign(eventContextOf(recorded, facts), { reconsumeTimes: facts.reconsumeTimes, db });
 }

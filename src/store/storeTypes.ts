@@ -129,13 +129,13 @@ export interface GuardedAppend {
   /** UNIQ_KEY of event i is `<appendId>-<i>`; the id is looked up under the first event's. */
   appendId: string;
   /** The log end that the maker of the id knew: an earlier append cannot carry it. Undefined: look in the whole log. */
-  appendIdSince?: LogPosition;
+  appendIdSince?: LogPosition | undefined;
   /** At least one; records of one append lie next to each other. */
   events: readonly EventToStore[];
   /** A condition per stream. */
   expectedVersions: readonly { topic: string; stream: string; expected: ExpectedVersion }[];
   /** Nothing may be stored under any of the keys, in any place of a record's KEYS, at or after `end`. */
-  condition?: { keys: readonly TopicKey[]; end: LogPosition };
+  condition?: { keys: readonly TopicKey[]; end: LogPosition } | undefined;
 }
 
 export interface StoredEventPlace extends StoredPlace {

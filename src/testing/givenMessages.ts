@@ -7,7 +7,7 @@ import type { ReceivedMessage } from '../client/clientTypes.js';
 import { toEventToAppend } from '../eventstore/event.js';
 import type { EventCodec } from '../eventstore/eventCodec.js';
 import type { EventToAppend, RecordedEvent } from '../eventstore/eventTypes.js';
-import { EVENT_PROPERTY, keysOf, PROPERTY } from '../protocol/messageProperties.js';
+import { decodeProperties, EVENT_PROPERTY, keysOf, PROPERTY } from '../protocol/messageProperties.js';
 
 /** What the context of a delivery says; what is left out has a value of its own. */
 export type DeliveryFields = Partial<
@@ -47,10 +47,8 @@ export class GivenMessages {
     const properties: Record<string, string> = {
       [PROPERTY.UNIQ_KEY]: msgId,
       [EVENT_PROPERTY.STREAM_VERSION]: String(version),
+      ...decodeProperties(encoded.propertiesText),
     };
-    for (const [name, value] of Object.entries(encoded.properties)) {
-      if (value !== undefined && value !== '') properties[name] = value;
-    }
     return {
       topic: this.#topic,
       originalTopic: this.#topic,

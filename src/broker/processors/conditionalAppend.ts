@@ -78,9 +78,9 @@ function guardedAppendOf(request: AppendEventsRequest, peer: Peer, parts: Condit
   let last: TopicConfig | undefined;
   return {
     appendId,
-    ...(appendIdSince && { appendIdSince }),
+    appendIdSince,
     expectedVersions,
-    ...(condition && { condition }),
+    condition,
     events: events.map((event) => {
       // Events of one append mostly share their topic.
       if (last?.topicName !== event.topic) last = eventTopicOf(event.topic, parts);
@@ -165,8 +165,10 @@ function responseOf(outcome: Extract<GuardedOutcome, { turn: unknown }>): Respon
     case 'VERSION_CONFLICT':
     case 'CONDITION_CONFLICT':
       return encodeAppendEventsOutcome(outcome);
-    default:
-      return encodeAppendEventsOutcome({ ...outcome, storeTimestamp: outcome.places[0]?.storeTimestamp ?? 0 });
+    default: {
+      const { status, generation, places } = outcome;
+      return encodeAppendEventsOutcome({ status, generation, places, storeTimestamp: places[0]?.storeTimestamp ?? 0 });
+    }
   }
 }
 

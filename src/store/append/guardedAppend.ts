@@ -1,10 +1,11 @@
 /**
  * A guarded append: checked, numbered and stored in one synchronous section. Each event gets, beside its own properties,
  * KEYS, UNIQ_KEY `<appendId>-<i>`, its version in the stream of its first key, the append id and its index in the append.
+ *
+ * Names are added to copies by Object.assign: after a spread in a literal, V8 11 takes more than a microsecond for them.
  */
 import { isFoldlogError } from '../../base/errors.js';
 import type { StreamVersion } from '../../base/flavours.js';
-import type { MessageProperties } from '../../protocol/messageProperties.js';
 import { EVENT_PROPERTY, encodeProperties, PROPERTY } from '../../protocol/messageProperties.js';
 import type { StreamIndex } from '../keys/streamIndex.js';
 import type { AppendRefusal, EventToStore, GuardedAppend, GuardedOutcome, MessageToStore } from '../storeTypes.js';
@@ -44,7 +45,7 @@ export class GuardedAppending {
     }
     const stored = this.#appending.appendTogether(messages);
     if (stored.status !== 'PUT_OK') return stored;
-    const places = stored.places.map((place, index) => ({ ...place, version: versions[index] ?? 0 }));
+    const places = stored.places.map((place, index) => ({ version: versions[index] ?? 0, ...place }));
     for (const [index, { topic, keys }] of append.events.entries()) {
       const place = places[index];
       if (place) this.#streamIndex.moveHead(topic, keys[0], place.version, place.commitLogOffset);
@@ -78,13 +79,11 @@ function refusalOf({ appendId, events }: GuardedAppend): AppendRefusal | undefin
 }
 
 function numbered(append: GuardedAppend, event: EventToStore, index: number, version: StreamVersion): MessageToStore {
-  const properties: MessageProperties = {
-    ...event.properties,
-    [PROPERTY.KEYS]: event.keys.length === 1 ? event.keys[0] : event.keys.join(' '),
-    [PROPERTY.UNIQ_KEY]: `${append.appendId}-${index}`,
-    [EVENT_PROPERTY.STREAM_VERSION]: String(version),
-    [EVENT_PROPERTY.APPEND_ID]: append.appendId,
-    [EVENT_PROPERTY.APPEND_INDEX]: `${index}/${append.events.length}`,
-  };
-  return { ...event, properties, propertiesText: encodeProperties(properties) };
+  const properties: Record<string, string> = Object.assign({}, event.properties);
+  properties[PROPERTY.KEYS] = event.keys.length === 1 ? event.keys[0] : event.keys.join(' ');
+  properties[PROPERTY.UNIQ_KEY] = `${append.appendId}-${index}`;
+  properties[EVENT_PROPERTY.STREAM_VERSION] = String(version);
+  properties[EVENT_PROPERTY.APPEND_ID] = append.appendId;
+  properties[EVENT_PROPERTY.APPEND_INDEX] = `${index}/${append.events.length}`;
+  return Object.assign({}, event, { properties, propertiesText: encodeProperties(properties) });
 }

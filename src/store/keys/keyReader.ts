@@ -4,9 +4,11 @@
  * 64 records, whole seconds, hashes only. Both stop at the visible end.
  */
 import type { CommitLogOffset, TimestampMillis } from '../../base/flavours.js';
+import { EVENT_PROPERTY, PROPERTY, propertyIn, splitKeys } from '../../protocol/messageProperties.js';
+import { lostKeysFrom } from '../../protocol/removedMessage.js';
 import type { CommitLog } from '../log/commitLog.js';
 import type { Flush } from '../log/flush.js';
-import { type RecordKeys, recordKeys } from '../log/recordView.js';
+import { recordTexts } from '../log/recordView.js';
 import { isRemovedRecord } from '../log/removedRecord.js';
 import type { ReadByKeysRequest, ReadByKeysResult, TopicKey } from '../storeTypes.js';
 import type { IndexFile } from './indexFile.js';
@@ -101,13 +103,15 @@ export class KeyReader {
   #carries(
     record: Buffer,
     commitLogOffset: CommitLogOffset,
-    carries: (record: RecordKeys) => boolean,
+    carries: KeyMatcher,
     hashes: ReadonlySet<number>,
   ): boolean {
-    const parts = recordKeys(record);
-    const { topic, lostHashes } = parts;
+    // Every record of a stream passes here: of its properties only those are decoded that are asked for.
+    const { topic, propertiesText } = recordTexts(record);
     // Whoever reads a key must learn that something under it is lost.
-    const isWanted = carries(parts) || lostHashes.some((hash) => hashes.has(hash));
+    const isWanted =
+      carries(topic, propertiesText) ||
+      lostKeysFrom(propertyIn(propertiesText, EVENT_PROPERTY.LOST_KEYS)).some((hash) => hashes.has(hash));
     return isWanted && !this.#isDeleted(topic, commitLogOffset);
   }
 
@@ -160,18 +164,23 @@ export class KeyReader {
   }
 }
 
-/** Does a record of this topic with these keys carry one of the wanted? */
-function matcherOf(wanted: readonly TopicKey[], uniqKeysToo: boolean): (record: RecordKeys) => boolean {
+/** Does a record of this topic with these properties carry one of the wanted keys? */
+type KeyMatcher = (topic: string, propertiesText: string) => boolean;
+
+function matcherOf(wanted: readonly TopicKey[], uniqKeysToo: boolean): KeyMatcher {
   const byTopic = new Map<string, Set<string>>();
   for (const { topic, key } of wanted) {
     const keys = byTopic.get(topic);
     if (keys) keys.add(key);
     else byTopic.set(topic, new Set([key]));
   }
-  return ({ topic, keys, uniqKey }) => {
+  return (topic, propertiesText) => {
     const set = byTopic.get(topic);
     if (set === undefined) return false;
-    return keys.some((key) => set.has(key)) || (uniqKeysToo && uniqKey !== undefined && set.has(uniqKey));
+    const keys = splitKeys(propertyIn(propertiesText, PROPERTY.KEYS));
+    if (keys.some((key) => set.has(key))) return true;
+    const uniqKey = uniqKeysToo ? propertyIn(propertiesText, PROPERTY.UNIQ_KEY) : undefined;
+    return uniqKey !== undefined && set.has(uniqKey);
   };
 }
 

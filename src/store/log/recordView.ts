@@ -101,10 +101,11 @@ export function isQueuedRecordOf(record: Buffer, topic: Buffer, queueId: number)
 }
 
 export function recordTopic(record: Buffer): string {
-  return partsOf(record).topic;
+  return recordTexts(record).topic;
 }
 
-function partsOf(record: Buffer): { topic: string; propertiesText: string } {
+/** Topic and properties of a record, these in text form. */
+export function recordTexts(record: Buffer): { topic: string; propertiesText: string } {
   const hosts = hostBytes(record);
   const bodyLengthAt = RECORD_AT.BORN_HOST + hosts.born + 8 + hosts.store + 12;
   let at = bodyLengthAt + 4 + record.readInt32BE(bodyLengthAt);
@@ -117,11 +118,11 @@ function partsOf(record: Buffer): { topic: string; propertiesText: string } {
 }
 
 export function recordProperties(record: Buffer): MessageProperties {
-  return decodeProperties(partsOf(record).propertiesText);
+  return decodeProperties(recordTexts(record).propertiesText);
 }
 
 export function recordKeys(record: Buffer): RecordKeys {
-  const { topic, propertiesText } = partsOf(record);
+  const { topic, propertiesText } = recordTexts(record);
   const properties = decodeProperties(propertiesText);
   const version = properties[EVENT_PROPERTY.STREAM_VERSION];
   return {

@@ -34,6 +34,18 @@ export const systemClock: Clock = {
   },
 };
 
+/** The longest period of a timer of Node.js. */
+const LONGEST_MILLIS = 2 ** 31 - 1;
+
+/**
+ * Keeps the process alive until what it returns is called. For what works within the process alone: no socket and no
+ * timer that counts would keep the event loop going.
+ */
+export function keepProcessAlive(): () => void {
+  const handle = setInterval(() => {}, LONGEST_MILLIS);
+  return () => clearInterval(handle);
+}
+
 /** Resolves after `delayMillis` of the given clock, or at once when the signal aborts. Keeps the process alive. */
 export function delay(clock: Clock, delayMillis: number, signal?: AbortSignal): Promise<void> {
   if (signal?.aborted) return Promise.resolve();

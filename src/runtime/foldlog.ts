@@ -3,6 +3,7 @@
  * parts knows it. What is opened is registered for closing in the next line and closed in reverse: handlers first, then
  * their databases, connections, and the embedded broker.
  */
+import { keepProcessAlive } from '../base/clock.js';
 import { OptionsError } from '../base/errors.js';
 import { type CloseStack, Lifecycle } from '../base/lifecycle.js';
 import type { MessageListener } from '../client/clientTypes.js';
@@ -57,7 +58,8 @@ export class Foldlog {
 
   /**
    * Starts an embedded broker on `store`, or connects to the cluster at `namesrv`; makes the event topics of the
-   * aggregates; starts consumers and projections. A consumer of a topic that does not exist yet waits for it.
+   * aggregates; starts consumers and projections. A consumer of a topic that does not exist yet waits for it. Keeps the
+   * process alive until {@link stop}.
    *
    * @param seams for test kits; applications leave it out
    * @throws OptionsError for wrong options and declarations; FoldlogError STORE_LOCKED, PORT_TAKEN, CORRUPTION,
@@ -72,6 +74,8 @@ export class Foldlog {
     const lifecycle = new Lifecycle('application');
     let app: Foldlog | undefined;
     await lifecycle.start(async (closes) => {
+      // A server like any other: without `listen` it has no socket that would say so.
+      closes.push(keepProcessAlive());
       const parts = await openParts(options, declarations, events, closes, seams);
       app = new Foldlog(lifecycle, parts);
       await app.#startHandlers(closes);

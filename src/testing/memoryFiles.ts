@@ -179,24 +179,28 @@ export class MemoryFiles implements Files {
 
   #opened(path: string, content: Content, mode: string): OpenFile {
     let isClosed = false;
-    const use = (isChange: boolean): Content => {
-      if (isClosed || (isChange && mode === 'r')) throw systemError('EBADF', path);
-      if (isChange) {
-        this.#changes++;
-        content.modifiedMillis = this.#now();
-      }
+    const use = (): Content => {
+      if (isClosed) throw systemError('EBADF', path);
       return content;
+    };
+    /** `refusal` is what Linux says of it to a file that was opened for reading. */
+    const change = (refusal: 'EBADF' | 'EINVAL'): Content => {
+      const changed = use();
+      if (mode === 'r') throw systemError(refusal, path);
+      this.#changes++;
+      changed.modifiedMillis = this.#now();
+      return changed;
     };
     return {
       path,
-      size: () => use(false).sizeBytes,
-      read: (target, targetAt, length, position) => use(false).read(target, targetAt, length, position),
-      write: (source, sourceAt, length, position) => use(true).write(source, sourceAt, length, position),
-      truncate: (sizeBytes) => use(true).truncate(sizeBytes),
-      sync: async () => void use(false),
-      syncNow: () => void use(false),
+      size: () => use().sizeBytes,
+      read: (target, targetAt, length, position) => use().read(target, targetAt, length, position),
+      write: (source, sourceAt, length, position) => change('EBADF').write(source, sourceAt, length, position),
+      truncate: (sizeBytes) => change('EINVAL').truncate(sizeBytes),
+      sync: async () => void use(),
+      syncNow: () => void use(),
       close() {
-        use(false);
+        use();
         isClosed = true;
       },
     };

@@ -187,7 +187,8 @@ describe('files in memory', () => {
     memory.writeFile('/d/g', 'x');
     expect(memory.stat('/d/g')?.modifiedMillis).toBe(5);
     const reader = memory.open('/d/g', 'r');
-    expect(() => reader.truncate(0)).toThrow(/EBADF/);
+    expect(() => reader.truncate(0)).toThrow(/EINVAL/);
+    expect(() => reader.write(Buffer.alloc(1), 0, 1, 0)).toThrow(/EBADF/);
   });
 
   it('counts what is changed', () => {

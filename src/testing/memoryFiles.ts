@@ -42,7 +42,8 @@ class Content {
       }
       bytes.copy(held, at);
     }
-    this.sizeBytes = Math.max(this.sizeBytes, position + length);
+    // A write of nothing leaves a file as it is, wherever it is aimed at.
+    if (length > 0) this.sizeBytes = Math.max(this.sizeBytes, position + length);
   }
 
   /** What is cut off reads as zeros when the file grows again. */

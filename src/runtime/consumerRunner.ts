@@ -62,13 +62,16 @@ export class ConsumerRunner {
     await this.#consumer?.stop();
   }
 
-  /** How far this member is behind its queues. All zero while the topic does not exist. */
+  /** How far this member is behind its queues. All zero while the topic does not exist, none assigned until it consumes. */
   async lag(): Promise<GroupLag> {
     const { facts, session } = this.#parts;
     const { group, topic, model, subscription } = facts;
     const consumer = this.#consumer;
     const lag = { group, behind: 0, unassigned: 0, end: 0 };
-    if (!consumer) return lag;
+    if (!consumer) {
+      // The topic may be there since the last look: what lies in it waits for this member.
+      return { ...lag, unassigned: (await session.routes.subscribeQueues(topic))?.length ?? 0 };
+    }
     const pull = new PullConsumer({ session, group });
     const next = new Map(consumer.progress().map(({ queue, nextOffset }) => [keyOf(queue), nextOffset]));
     for (const one of model === 'BROADCASTING' ? [topic] : [topic, retryTopicOf(group)]) {

@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { ConsumeFromWhere, Consumer, On, Projection, type ProjectionContext } from '../../src/index.js';
+import { ConsumeFromWhere, Consumer, event, On, Projection, type ProjectionContext } from '../../src/index.js';
 import { TestApp } from '../../src/testing/index.js';
 import { Order, OrderPlaced } from '../support/orders.js';
 
@@ -72,6 +72,17 @@ describe('an application in memory', () => {
     await app.settled();
     expect(booked).toEqual([100, 1]);
     expect(app.projection(Totals).database.all('SELECT cents FROM totals')).toEqual([{ cents: 101 }]);
+  });
+
+  it('has not settled while a consumer waits for a topic that has just been made', async () => {
+    const { booked, Billing } = subjects();
+    await using app = await TestApp.start({ handlers: [Billing], storage: 'memory' });
+    await app.settled();
+    await app.eventStore.append({ topic: 'orders', stream: 'order:1' }, [
+      event(OrderPlaced, { customer: 'ann', cents: 5 }),
+    ]);
+    await app.settled();
+    expect(booked).toEqual([5]);
   });
 
   it('refuses what is no storage', async () => {

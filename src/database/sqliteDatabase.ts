@@ -10,6 +10,7 @@
 import { type Clock, delay, systemClock } from '../base/clock.js';
 import { FoldlogError, LifecycleError, OptionsError } from '../base/errors.js';
 import { diskFiles, type Files, parentOf } from '../base/files.js';
+import { isThenable } from '../base/thenable.js';
 import { isDatabaseBusy, SqliteConnection } from './sqliteConnection.js';
 import type { SqlParameter } from './sqliteValues.js';
 
@@ -301,7 +302,7 @@ export class SqliteDatabase {
     } finally {
       shared.isInWork = false;
     }
-    if (isPromise(result)) return result.then(commit, abandon);
+    if (isThenable(result)) return Promise.resolve(result).then(commit, abandon);
     commit(result);
   }
 
@@ -309,8 +310,4 @@ export class SqliteDatabase {
     // SQLite has rolled back by itself after some failures (disk full, I/O).
     if (this.#shared.connection.isInTransaction) this.#shared.connection.exec('ROLLBACK');
   }
-}
-
-function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
-  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
 }

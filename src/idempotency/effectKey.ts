@@ -27,12 +27,20 @@ export function assertEffect(group: string, key: string): void {
 
 /**
  * The key as text of a database, and still different for different keys. It holds no NUL, no half of a surrogate pair
- * (both would become the same character) and is not longer than asked for: such keys are hashed. `%` is escaped in all
- * others, so that none of them looks like a hash.
+ * and is not longer than asked for: such keys are hashed. `%` is escaped in all others, so that none of them looks like a
+ * hash.
  */
 export function databaseKeyOf(key: string, lengthMax: number): string {
-  if (key.length > lengthMax || /[\0\p{Surrogate}]/u.test(key)) {
-    return `%sha256:${createHash('sha256').update(Buffer.from(key, 'utf16le')).digest('hex')}`;
-  }
+  if (key.length > lengthMax || key.includes('\0') || holdsHalfPair(key)) return hashedKeyOf(key);
   return key.includes('%') ? key.replaceAll('%', '%25') : key;
+}
+
+/** Does it hold half of a surrogate pair? UTF-8 has none of them: all become the same character, and so keys the same. */
+export function holdsHalfPair(key: string): boolean {
+  return /\p{Surrogate}/u.test(key);
+}
+
+/** Begins with `%s`, as no key that is escaped or has a `%` put before it does. */
+export function hashedKeyOf(key: string): string {
+  return `%sha256:${createHash('sha256').update(Buffer.from(key, 'utf16le')).digest('hex')}`;
 }

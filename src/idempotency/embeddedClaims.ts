@@ -9,6 +9,7 @@ import { type Clock, systemClock } from '../base/clock.js';
 import { FoldlogError, LifecycleError, messageOf } from '../base/errors.js';
 import type { SqliteDatabase } from '../database/sqliteDatabase.js';
 import { type ClaimRecord, claimStep, completeStep, releaseStep, renewStep, type Step } from './claimSteps.js';
+import { hashedKeyOf, holdsHalfPair } from './effectKey.js';
 import {
   type ClaimOutcome,
   type Claims,
@@ -156,8 +157,9 @@ function write(database: SqliteDatabase, row: string, record: ClaimRecord): void
   database.run(WRITE, row, n, owner, state, leaseUntil, expiresAt, result);
 }
 
-/** The key without NUL characters, and still different for different keys. */
+/** The key without NUL characters and halves of surrogate pairs, and still different for different keys. */
 function rowKeyOf(key: string): string {
+  if (holdsHalfPair(key)) return hashedKeyOf(key);
   return key.includes('%') || key.includes('\0') ? key.replaceAll('%', '%25').replaceAll('\0', '%00') : key;
 }
 

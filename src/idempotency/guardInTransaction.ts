@@ -72,7 +72,7 @@ export async function guardInTransaction(
     });
   }
   const mark: Mark = { group, key, ttlMillis };
-  if (!('kind' in client)) return onPostgres(askClient(client), mark);
+  if (!isAppDatabase(client)) return onPostgres(askClient(client), mark);
   if (!client.isInTransaction) throw outside();
   if (client.kind === 'sqlite') return onSqlite(client, mark, clock.now());
   return onPostgres((sql, values) => client.all(sql, ...values), mark);
@@ -119,6 +119,10 @@ async function assertInTransaction(ask: AskPostgres): Promise<void> {
     if (sqlStateOf(thrown) === '25P01') throw outside();
     throw thrown;
   }
+}
+
+function isAppDatabase(client: PgTransactionClient | AppDatabase): client is AppDatabase {
+  return typeof client === 'object' && client !== null && 'kind' in client;
 }
 
 function askClient(client: PgTransactionClient): AskPostgres {

@@ -11,8 +11,8 @@
  * An effect that lives in a transactional store belongs into one transaction with its own mark instead.
  */
 import { randomUUID } from 'node:crypto';
-import { type Clock, systemClock } from '../base/clock.js';
-import { messageOf, OptionsError } from '../base/errors.js';
+import { type Clock, delay, systemClock } from '../base/clock.js';
+import { LifecycleError, messageOf, OptionsError } from '../base/errors.js';
 import { type Logger, silentLogger } from '../base/logger.js';
 import { type CopyPlace, DuplicatesMet } from './duplicatesMet.js';
 import { assertEffect } from './effectKey.js';
@@ -81,6 +81,8 @@ const RETRY_MILLIS_MAX = 1_000;
 /** Groups beyond these are counted as one, named `…`. */
 const GROUPS_MAX = 1_000;
 const REST = '…';
+/** How long {@link IdempotencyGuard.close} waits for the running effects; as long as a consumer that is stopped. */
+const CLOSE_MILLIS = 5_000;
 
 export class IdempotencyGuard {
   readonly #claims: Claims;
@@ -91,6 +93,12 @@ export class IdempotencyGuard {
   readonly #logger: Logger;
   readonly #duplicates: DuplicatesMet;
   readonly #counters = new Map<string, GuardCounters>();
+  /** Of the effects that run now. */
+  readonly #leases = new Set<Lease>();
+  /** Calls of `run` that have not answered. */
+  #running = 0;
+  #onIdle = () => {};
+  #closing: Promise<void> | undefined;
 
   constructor(options: IdempotencyGuardOptions) {
     this.#claims = options.claims;
@@ -133,6 +141,22 @@ export class IdempotencyGuard {
   ): Promise<GuardedOutcome<T>> {
     assertEffect(group, key);
     if (options.ttlMillis !== undefined) this.assertTtl(options.ttlMillis);
+    this.#assertOpen();
+    this.#running += 1;
+    try {
+      return await this.#run(group, key, effect, options);
+    } finally {
+      this.#running -= 1;
+      if (this.#running === 0) this.#onIdle();
+    }
+  }
+
+  async #run<T>(
+    group: string,
+    key: string,
+    effect: (signal: AbortSignal) => T | Promise<T>,
+    options: GuardedRunOptions,
+  ): Promise<GuardedOutcome<T>> {
     const counters = this.#countersOf(group);
     const claimKey = `${group}:${key}`;
     const claimedAt = this.#clock.monotonic();
@@ -147,6 +171,7 @@ export class IdempotencyGuard {
         `idempotency guard unavailable: ${this.#onUnavailable}`,
       );
       if (this.#onUnavailable === 'hold') return { status: 'unavailable', retryAfterMillis: RETRY_MILLIS_MAX };
+      this.#assertOpen();
       const result = await effect(options.signal ?? new AbortController().signal);
       return { status: 'done', first: false, result };
     }
@@ -160,7 +185,6 @@ export class IdempotencyGuard {
       return { status: 'busy', retryAfterMillis: pauseFor(claimed.leaseLeftMillis) };
     }
     const { token } = claimed;
-    if (token.n > 1) counters.takeOvers++;
     const lease = new Lease({
       claims: this.#claims,
       key: claimKey,
@@ -171,6 +195,12 @@ export class IdempotencyGuard {
       clock: this.#clock,
       logger: this.#logger,
     });
+    if (this.#closing) {
+      await lease.release();
+      throw closed();
+    }
+    if (token.n > 1) counters.takeOvers++;
+    this.#leases.add(lease);
     try {
       let result: T;
       try {
@@ -188,6 +218,7 @@ export class IdempotencyGuard {
       return settled;
     } finally {
       lease.stop();
+      this.#leases.delete(lease);
     }
   }
 
@@ -201,8 +232,30 @@ export class IdempotencyGuard {
     return this.#counters;
   }
 
+  /**
+   * Begins nothing more, aborts the signals of the running effects, waits up to 5 seconds for them to end and to be
+   * recorded, and closes the claims. An effect that ends later than that is not recorded, and happens again.
+   */
   close(): Promise<void> {
-    return this.#claims.close();
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    for (const lease of this.#leases) lease.end('the idempotency guard is being closed');
+    if (this.#running > 0) {
+      const idle = new AbortController();
+      this.#onIdle = () => idle.abort();
+      await delay(this.#clock, CLOSE_MILLIS, idle.signal);
+    }
+    if (this.#running > 0) {
+      this.#logger.warn({ effects: this.#running }, 'effects still run while their guard is closed: not recorded');
+    }
+    await this.#claims.close();
+  }
+
+  #assertOpen(): void {
+    if (this.#closing) throw closed();
   }
 
   #countersOf(named: string): GuardCounters {
@@ -232,6 +285,10 @@ export class IdempotencyGuard {
     counters.done++;
     return { status: 'done', ...done };
   }
+}
+
+function closed(): LifecycleError {
+  return new LifecycleError('the idempotency guard is closed');
 }
 
 /** The result as text, or why there is none. */

@@ -44,9 +44,14 @@ export class Lease {
     else outer?.addEventListener('abort', this.#onOuterAbort, { once: true });
   }
 
-  /** Aborts when the lease is taken over or runs out, and with the outer signal. */
+  /** Aborts when the lease is taken over or runs out, by {@link end}, and with the outer signal. */
   get signal(): AbortSignal {
     return this.#gone.signal;
+  }
+
+  /** Tells the effect that it had better end. The lease is renewed as long as it does not. */
+  end(reason: string): void {
+    if (!this.#gone.signal.aborted) this.#gone.abort(new Error(reason));
   }
 
   /**
@@ -93,7 +98,7 @@ export class Lease {
 
   #tick(): void {
     const { clock, leaseMillis } = this.#options;
-    if (clock.monotonic() - this.#heldFrom >= leaseMillis) this.#end('the lease of the effect ran out');
+    if (clock.monotonic() - this.#heldFrom >= leaseMillis) this.end('the lease of the effect ran out');
     if (!this.#isRenewing) void this.#renew();
   }
 
@@ -103,16 +108,12 @@ export class Lease {
     this.#isRenewing = true;
     try {
       if ((await claims.renew(key, token, leaseMillis)) === 'ok') this.#heldFrom = asked;
-      else this.#end('another delivery took the effect over');
+      else this.end('another delivery took the effect over');
     } catch (thrown) {
       logger.warn({ key, error: messageOf(thrown) }, 'the lease of a running effect could not be renewed');
     } finally {
       this.#isRenewing = false;
     }
-  }
-
-  #end(reason: string): void {
-    if (!this.#gone.signal.aborted) this.#gone.abort(new Error(reason));
   }
 }
 

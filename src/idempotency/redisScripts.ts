@@ -8,14 +8,17 @@
  *   KEYS[3]  …:done   `<n> <owner> -` or `<n> <owner> +<result>`
  */
 import { createHash } from 'node:crypto';
+import { hashedKeyOf, holdsHalfPair } from './effectKey.js';
 
 /**
  * The three keys of an effect. What stands in the first pair of braces decides the hash slot of a Redis Cluster, so
  * they share one. An empty pair would not count, and each key would have a slot of its own: a key that begins with `}`
- * gets a `%` before it, as do the empty one and, to be told apart, those that begin with `%`.
+ * gets a `%` before it, as do the empty one and, to be told apart, those that begin with `%`. One that UTF-8 cannot hold
+ * is hashed, and begins with a single `%` then.
  */
 export function redisKeysOf(keyPrefix: string, key: string): [n: string, lease: string, done: string] {
-  const base = `${keyPrefix}{${/^(?:[}%]|$)/.test(key) ? '%' : ''}${key}}`;
+  const name = holdsHalfPair(key) ? hashedKeyOf(key) : `${/^(?:[}%]|$)/.test(key) ? '%' : ''}${key}`;
+  const base = `${keyPrefix}{${name}}`;
   return [`${base}:n`, `${base}:lease`, `${base}:done`];
 }
 

@@ -10,6 +10,7 @@
 import { type Clock, systemClock } from '../base/clock.js';
 import { isFoldlogError, messageOf, OptionsError } from '../base/errors.js';
 import { type Logger, silentLogger } from '../base/logger.js';
+import { isThenable } from '../base/thenable.js';
 import { type AppDatabase, transactionOn } from '../database/appDatabase.js';
 import type { PostgresDatabase } from '../database/postgresDatabase.js';
 import { isLostToAnother } from '../database/postgresErrors.js';
@@ -128,7 +129,7 @@ export class TransactionGuard {
     }
   }
 
-  /** Without a promise of the effect all of it happens in one turn of the event loop. */
+  /** With an effect that is done at once all of it happens in one turn of the event loop. */
   #onSqlite<T>(db: SqliteDatabase, run: Run<T>): GuardedOutcome<T> | Promise<GuardedOutcome<T>> {
     const { mark, effect, signal } = run;
     const marked = markOnSqlite(db, mark, this.#clock.now());
@@ -140,7 +141,7 @@ export class TransactionGuard {
     };
     run.isBegun = true;
     const result = effect(db, signal);
-    return isPromise(result) ? result.then(keep) : keep(result);
+    return isThenable(result) ? Promise.resolve(result).then(keep) : keep(result);
   }
 
   async #onPostgres<T>(db: PostgresDatabase, run: Run<T>): Promise<GuardedOutcome<T>> {
@@ -168,8 +169,4 @@ function isDatabaseAway(thrown: unknown): boolean {
     error = error.cause;
   }
   return false;
-}
-
-function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
-  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
 }

@@ -5,6 +5,7 @@
  * Handlers that return no promise run without a turn of the event loop between them, so that a batch of theirs is one
  * short synchronous transaction where the database is SQLite.
  */
+import { isThenable } from '../base/thenable.js';
 import type { AppDatabase } from '../database/appDatabase.js';
 import type { SqliteDatabase } from '../database/sqliteDatabase.js';
 import { type EventContext, eventContextOf } from '../eventstore/eventContext.js';
@@ -63,7 +64,7 @@ export function applyEvents(
       } catch (error) {
         return { at, error };
       }
-      if (isPromise(pending)) {
+      if (isThenable(pending)) {
         const here = at;
         return Promise.resolve(pending).then(
           () => applyFrom(here + 1),
@@ -79,8 +80,4 @@ export function applyEvents(
 /** Added instead of copied: every event of every projection passes here. */
 function contextOf(recorded: RecordedEvent, db: AppDatabase, options: ApplyOptions): ProjectionContext<AppDatabase> {
   return Object.assign(eventContextOf(recorded, options), { db });
-}
-
-function isPromise(value: unknown): value is Promise<void> {
-  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
 }

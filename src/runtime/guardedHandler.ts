@@ -2,6 +2,8 @@
  * Runs one `@On` method on one event behind the guard that its class asked for: none, claim-lease-done, or a
  * transaction that its done mark is a part of. Live consumers and replays run their methods here.
  */
+import { OptionsError } from '../base/errors.js';
+import { isThenable } from '../base/thenable.js';
 import type { HandlerMethod } from '../decorators/handlerMetadata.js';
 import type { RecordedEvent } from '../eventstore/eventTypes.js';
 import type { CopyPlace } from '../idempotency/duplicatesMet.js';
@@ -53,8 +55,9 @@ export async function runHandler(
       key(),
       (db, running) => {
         const result = call.call(handler, recorded.event, contextOf(recorded, { ...delivery, signal: running }, db));
-        // A method that is done at once keeps its transaction within this turn of the event loop.
-        return result instanceof Promise ? result.then(kept) : kept(result);
+        // A method that is done at once keeps its transaction within this turn of the event loop. What can be awaited is:
+        // the query of a query builder, for one, is no promise, and runs when its `then` is called.
+        return isThenable(result) ? Promise.resolve(result).then(kept) : kept(result);
       },
       options,
     );
@@ -74,5 +77,12 @@ export async function runHandler(
 
 /** A key of one's own is told apart by method, so that two methods may use the same business key. */
 export function guardKeyOf({ key, member }: Pick<HandlerMethod, 'key' | 'member'>, recorded: RecordedEvent): string {
-  return key ? `${member}/${key(recorded.event, recorded)}` : recorded.eventId;
+  if (!key) return recorded.eventId;
+  const own: unknown = key(recorded.event, recorded);
+  if (typeof own === 'string' && own !== '') return `${member}/${own}`;
+  // All events without a key would pass for one effect, and all but the first be dropped as its duplicates.
+  throw new OptionsError(
+    `key of @Idempotent on ${member}: ${JSON.stringify(own)} for event ${recorded.eventId} must be a text that is not empty`,
+    { member, eventId: recorded.eventId },
+  );
 }

@@ -2,6 +2,7 @@
  * One listener call in the life of a process, and the place where that is to end: a handler is called here, and cut off at
  * the step that was drawn. What dies with it are all other calls in the same life.
  */
+import { isThenable } from '../base/thenable.js';
 import { type Life, ProcessDied } from './life.js';
 import { mortalContext, mortalHandler } from './mortalHandler.js';
 
@@ -53,8 +54,4 @@ export function callInLife(
   const mortalArgs = [args[0], mortalContext(args[1] as object, step)];
   const result = Reflect.apply(method, mortalHandler(handler, step), mortalArgs);
   return isThenable(result) ? life.orDie(result).then(end) : end(result);
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
 }

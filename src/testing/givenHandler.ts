@@ -12,6 +12,7 @@ import type { Container } from 'inversify';
 import { FoldlogError, messageOf, OptionsError } from '../base/errors.js';
 import { CloseStack } from '../base/lifecycle.js';
 import { silentLogger } from '../base/logger.js';
+import { isThenable } from '../base/thenable.js';
 import type { ReceivedMessage } from '../client/clientTypes.js';
 import { SqliteDatabase } from '../database/sqliteDatabase.js';
 import {
@@ -140,7 +141,7 @@ async function deliver<H extends object>(
       };
       try {
         const result = Reflect.apply(method, handler, args);
-        return result instanceof Promise ? result.catch(failed) : result;
+        return isThenable(result) ? Promise.resolve(result).catch(failed) : result;
       } catch (thrown) {
         return failed(thrown);
       }
@@ -219,15 +220,21 @@ function consumerSubject(handlerClass: HandlerClass): Subject {
         guard: async () => new IdempotencyGuard({ claims: new EmbeddedClaims(shared), clock }),
         transactions: async () => new TransactionGuard(shared),
       });
-      const parts = { facts, handler, codec, guards, generationOf: () => 1, logger: silentLogger };
-      const pipeline = new HandlerPipeline(parts);
+      // What the handler did not throw itself (its key did, its result or its commit was refused) is in the log alone.
+      let reported: { thrown: unknown } | undefined;
+      const warn = (fields: object) => {
+        if ('cause' in fields) reported = { thrown: fields.cause };
+      };
+      const logger = { ...silentLogger, warn };
+      const pipeline = new HandlerPipeline({ facts, handler, codec, guards, generationOf: () => 1, logger });
       const { signal } = new AbortController();
       return async (message) => {
         const queue = { topic: facts.topic, brokerName: GIVEN_BROKER, queueId: 0 };
+        reported = undefined;
         const outcome = await pipeline.consume([message], { queue, signal });
         if (outcome.status === 'SUCCESS') return undefined;
         const why = outcome.status === 'DEAD_LETTER' ? outcome.reason : `the pipeline said ${outcome.status}`;
-        return { thrown: new FoldlogError('HANDLER_FAILED', why) };
+        return reported ?? { thrown: new FoldlogError('HANDLER_FAILED', why) };
       };
     },
   };

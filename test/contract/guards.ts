@@ -76,12 +76,14 @@ export function describeGuard(name: string, contract: GuardContract): void {
         ['bill', one],
         ['mail', one],
         ['mail', `${one}\ud801`],
+        ['mail', `${one}\ud802`],
+        ['mail', `${one}\ufffd`],
         ['mail', 'x'.repeat(5_000)],
         ['mail', `${'x'.repeat(5_000)}y`],
       ] as const) {
         await run(group, key, () => void ran.push(`${group} ${key}`));
       }
-      expect(ran).toHaveLength(6);
+      expect(ran).toHaveLength(8);
     });
 
     it('lets a failed effect be tried again, and rethrows what it threw', async () => {

@@ -119,7 +119,10 @@ describe('a client of pg', () => {
   });
 
   it('must not be a pool, nor something else', async () => {
-    await expect(guardInTransaction(pool, MARK)).rejects.toMatchObject({ code: 'OPTIONS_INVALID' });
+    for (const none of [pool, undefined, null, 'postgres://localhost/shop']) {
+      const refused = guardInTransaction(none as unknown as pg.PoolClient, MARK);
+      await expect(refused).rejects.toMatchObject({ code: 'OPTIONS_INVALID' });
+    }
     await expect(guardInTransaction({} as never, MARK)).rejects.toMatchObject({ code: 'OPTIONS_INVALID' });
   });
 });

@@ -49,7 +49,7 @@ async function importApp({ terminal }: CommandCall, file: string): Promise<Foldl
   try {
     module = await import(pathToFileURL(file).href);
   } catch (cause) {
-    const hint = TYPESCRIPT.test(file) ? '; TypeScript files need tsx: node --import tsx' : '';
+    const hint = TYPESCRIPT.test(file) ? `; TypeScript files need tsx: NODE_OPTIONS='--import tsx'` : '';
     throw new FoldlogError('OPTIONS_INVALID', `--app ${file} cannot be imported: ${messageOf(cause)}${hint}`, {
       cause,
     });

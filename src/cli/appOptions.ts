@@ -4,7 +4,7 @@ import type { OptionRow } from './command.js';
 export const APP_OPTIONS: readonly OptionRow[] = [
   {
     flags: '--app <file>',
-    meaning: 'module whose default export is what Foldlog.start takes (TypeScript: node --import tsx)',
+    meaning: 'module whose default export is what Foldlog.start takes (TypeScript: NODE_OPTIONS="--import tsx")',
     required: true,
   },
   { flags: '--store <dir>', meaning: 'directory of a store that nobody uses (default: what the application says)' },

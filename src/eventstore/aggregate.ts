@@ -117,7 +117,9 @@ export function kebabCase(name: string): string {
 interface AggregateAccess {
   begin(root: AggregateRoot, id: string): void;
   fold(root: AggregateRoot, event: object, version: StreamVersion): void;
-  /** Hands out what was applied since the last time, and forgets it. */
+  /** From here to {@link takeApplied} a command runs. An aggregate that was never taken from needs none. */
+  beginCommand(root: AggregateRoot): void;
+  /** Ends a command: hands out what it applied, and forgets it. What is applied from then on is refused. */
   takeApplied(root: AggregateRoot): EventToAppend[];
   /** The events taken are stored: the last one has this version. */
   commit(root: AggregateRoot, version: StreamVersion): void;
@@ -130,6 +132,8 @@ export abstract class AggregateRoot {
   #id = '';
   #version: StreamVersion = 0;
   #applied: EventToAppend[] = [];
+  /** What is applied then would never be stored, or with the events of another command. */
+  #isCommandOver = false;
 
   /** The part of the stream key after the colon. */
   get id(): string {
@@ -149,13 +153,20 @@ export abstract class AggregateRoot {
   /**
    * Builds and validates an event, changes the state by it, and has it appended after the command.
    *
-   * @throws FoldlogError EVENT_INVALID naming type, field and reason; the state is unchanged then
+   * @throws FoldlogError EVENT_INVALID naming type, field and reason; the state is unchanged then. OptionsError when the
+   * command has ended, because nobody awaited what applies the event.
    */
   protected apply<E extends object>(
     eventClass: EventClass<E>,
     fields: EventFields<E>,
     options: ApplyOptions = {},
   ): void {
+    if (this.#isCommandOver) {
+      throw new OptionsError(
+        `${this.constructor.name} ${this.#id} applied ${eventClass.name} after its command had ended, nothing is stored: return or await in the command what it waits for`,
+        { class: this.constructor.name, id: this.#id },
+      );
+    }
     const made = event(eventClass, fields);
     this.#fold(made);
     this.#applied.push({ ...options, event: made });
@@ -180,7 +191,11 @@ export abstract class AggregateRoot {
         root.#fold(made);
         root.#version = version;
       },
+      beginCommand(root) {
+        root.#isCommandOver = false;
+      },
       takeApplied(root) {
+        root.#isCommandOver = true;
         const taken = root.#applied;
         root.#applied = [];
         return taken;

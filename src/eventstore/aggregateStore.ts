@@ -53,6 +53,7 @@ export class AggregateStore<A extends AggregateRoot> {
     return this.#execution.execute(
       id,
       async (aggregate) => {
+        aggregateAccess().beginCommand(aggregate);
         const result = command(aggregate);
         if (result instanceof Promise) await result;
         return aggregateAccess().takeApplied(aggregate);

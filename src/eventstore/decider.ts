@@ -111,7 +111,7 @@ export class DeciderStore<Command, State> {
   execute(id: string, command: Command, options?: ExecuteOptions): Promise<ExecuteResult> {
     return this.#execution.execute(
       id,
-      (state) => this.#decider.decide(command, state).map((given) => toEventToAppend(given)),
+      (state) => decidedBy(this.#decider, command, state).map((given) => toEventToAppend(given)),
       options,
     );
   }
@@ -125,4 +125,13 @@ export class DeciderStore<Command, State> {
   dropSnapshots(id?: string): Promise<number> {
     return this.#execution.dropSnapshots(id);
   }
+}
+
+/** What the functions decide. A list that they forgot to return is no "nothing to do". */
+export function decidedBy<Command, State>(functions: Decider<Command, State>, command: Command, state: State) {
+  const decided = functions.decide(command, state);
+  if (Array.isArray(decided)) return decided as readonly (object | EventToAppend)[];
+  throw new OptionsError(
+    'decide of a decider must return a list of events, [] for none; it decides at once, without a promise',
+  );
 }

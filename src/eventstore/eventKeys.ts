@@ -13,9 +13,11 @@ const TO_ENCODE = /[\u0000-\u0020%\u007f]/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: as above
 const ALL_TO_ENCODE = /[\u0000-\u0020%\u007f]/g;
 
-/** A key in the form in which it is stored and looked up. Throws OptionsError for an empty or overlong one. */
+/** A key in the form in which it is stored and looked up. Throws OptionsError for one that is no text, empty or too long. */
 export function encodeKey(key: string): string {
-  if (key === '') throw new OptionsError('a key of an event must not be empty');
+  if (typeof key !== 'string' || key === '') {
+    throw new OptionsError(`a key of an event must be a text that is not empty, not ${JSON.stringify(key)}`);
+  }
   const encoded = TO_ENCODE.test(key) ? key.replace(ALL_TO_ENCODE, percent) : key;
   if (encoded.length > KEY_MAX_LENGTH) {
     throw new OptionsError(

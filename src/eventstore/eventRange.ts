@@ -29,6 +29,9 @@ export function logRangeOf(options: ReadOptions): LogRange {
   if (after !== undefined && from !== 'start') {
     throw new OptionsError('`from` and `after` both say where to begin: give one of them');
   }
+  if (from !== 'start' && typeof from !== 'object') {
+    throw new OptionsError(`from ${JSON.stringify(from)} must be 'start', a Date or a position`, { from });
+  }
   const first = after ?? (isPosition(from) ? from : undefined);
   for (const position of [first, to]) if (position) assertPosition(position);
   if (first && to && first.brokerName !== to.brokerName) {
@@ -81,7 +84,7 @@ function assertPosition({ commitLogOffset, generation }: EventPosition): void {
 }
 
 function millisOf(name: string, date: Date): TimestampMillis {
-  const millis = date.getTime();
-  if (Number.isNaN(millis)) throw new OptionsError(`${name} is not a valid date`);
+  const millis = date instanceof Date ? date.getTime() : Number.NaN;
+  if (Number.isNaN(millis)) throw new OptionsError(`${name} is not a valid Date`);
   return millis;
 }

@@ -74,10 +74,9 @@ export class EventTopics {
       const now = await this.#find(topic).catch(() => undefined);
       if (now && isEventTopic(now.config)) return;
       if (thrown instanceof BrokerError && !isPassing(thrown)) {
-        throw new OptionsError(`topic ${topic} cannot become an event topic: ${thrown.remark || thrown.message}`, {
-          topic,
-          cause: thrown,
-        });
+        const refused = `topic ${topic} cannot become an event topic: `;
+        const reason = thrown.remark || thrown.message;
+        throw new OptionsError(reason.startsWith(refused) ? reason : `${refused}${reason}`, { topic, cause: thrown });
       }
       throw thrown;
     }

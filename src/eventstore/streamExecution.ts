@@ -168,7 +168,7 @@ export class StreamExecution<S> {
 
   #identityOf(id: string): StreamIdentity {
     if (typeof id !== 'string' || id === '') {
-      throw new OptionsError(`the id of a ${this.#prefix} must be a text that is not empty`);
+      throw new OptionsError(`id ${JSON.stringify(id)} of stream ${this.#prefix}:… must be a text that is not empty`);
     }
     return { topic: this.#topic, stream: `${this.#prefix}:${id}`, id };
   }

@@ -292,7 +292,8 @@ export class ProjectionRunner {
   #report(queue: MessageQueue, error: FoldlogError): number {
     const attempts = (this.#problems.get(keyOf(queue))?.attempts ?? 0) + 1;
     this.#problems.set(keyOf(queue), { queue, error, attempts });
-    this.#logger.error({ ...queue, projection: this.definition.name, attempts, error }, error.message);
+    const { group, definition } = this;
+    this.#logger.error({ ...queue, group, projection: definition.name, attempts, error }, error.message);
     return attempts;
   }
 

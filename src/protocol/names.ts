@@ -93,7 +93,7 @@ export function groupDefect(group: string): string | undefined {
 
 /** Throws OptionsError unless the text can be a topic. */
 export function assertTopic(topic: string): void {
-  const defect = topicDefect(topic);
+  const defect = typeof topic === 'string' ? topicDefect(topic) : 'it must be a text';
   if (defect) throw new OptionsError(`topic ${JSON.stringify(topic)} cannot be used: ${defect}`, { topic });
 }
 

@@ -11,7 +11,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { type Clock, systemClock } from '../base/clock.js';
-import { FoldlogError, messageOf, OptionsError } from '../base/errors.js';
+import { FoldlogError, LifecycleError, messageOf, OptionsError } from '../base/errors.js';
 import type { QueueOffset, TimestampMillis } from '../base/flavours.js';
 import { type Logger, silentLogger } from '../base/logger.js';
 import type { ReceivedMessage } from '../client/clientTypes.js';
@@ -178,7 +178,7 @@ class Replay {
 
   /** Makes the next message of every queue available that is not at its end. False when all are. */
   async #fill(): Promise<boolean> {
-    this.#signal.throwIfAborted();
+    this.#assertGoesOn();
     const open: ReplayQueue[] = [];
     for (const queue of this.#open) if (await queue.fill()) open.push(queue);
     this.#open = open;
@@ -223,7 +223,7 @@ class Replay {
   }
 
   async #flush(): Promise<void> {
-    this.#signal.throwIfAborted();
+    this.#assertGoesOn();
     const batch = this.#batch;
     this.#batch = [];
     if (batch.length > 0 && !this.#options.dryRun) await this.#apply(batch);
@@ -233,6 +233,14 @@ class Replay {
     const total = this.#queues.reduce((sum, { fromOffset, toOffset }) => sum + toOffset - fromOffset, 0);
     const passed = this.#queues.reduce((sum, { fromOffset, passedOffset }) => sum + passedOffset - fromOffset, 0);
     onProgress({ passed, total, applied: this.#applied });
+  }
+
+  /** What was read ahead is not handed to handlers whose application has stopped. */
+  #assertGoesOn(): void {
+    this.#signal.throwIfAborted();
+    if (this.#options.session.isClosed) {
+      throw new LifecycleError('the replay ended early: the application was stopped, or its session closed');
+    }
   }
 
   async #apply(batch: readonly RecordedEvent[]): Promise<void> {
@@ -249,7 +257,7 @@ class Replay {
     }
     if (!onEvent) return;
     for (const recorded of batch) {
-      this.#signal.throwIfAborted();
+      this.#assertGoesOn();
       const { brokerName, queueId, queueOffset } = recorded.position;
       const queue = { topic: recorded.topic, brokerName, queueId };
       const context = { isReplay: true, replayId: this.#replayId, queue, queueOffset, signal: this.#signal } as const;

@@ -4,7 +4,7 @@
  */
 
 import { type Clock, delay } from '../base/clock.js';
-import { FoldlogError, OptionsError } from '../base/errors.js';
+import { FoldlogError, messageOf, OptionsError } from '../base/errors.js';
 import type { Logger } from '../base/logger.js';
 import type { Session } from '../client/session.js';
 import { type AppDatabase, openDatabase } from '../database/appDatabase.js';
@@ -21,6 +21,7 @@ import { EventCodec } from '../eventstore/eventCodec.js';
 import type { EventClass, RecordedEvent } from '../eventstore/eventTypes.js';
 import { withStoredTypes } from '../eventstore/storedTypes.js';
 import type { GuardedOutcome, IdempotencyGuard } from '../idempotency/idempotencyGuard.js';
+import { isRecordedDone } from '../idempotency/storedResult.js';
 import type { TransactionGuard } from '../idempotency/transactionGuard.js';
 import {
   type ReplayContext,
@@ -129,7 +130,17 @@ async function replayConsumer(
       const route = routes.get(recorded.type);
       if (!route) return;
       const run = () => runHandler(route, recorded, { reconsumeTimes: 0, signal, replayId }, running);
-      await settled(run, { clock: parts.clock, signal, eventId: recorded.eventId });
+      try {
+        await settled(run, { clock: parts.clock, signal, eventId: recorded.eventId });
+      } catch (thrown) {
+        // As in the live consumer: the effect has happened, and running it once more would not keep its result either.
+        if (!isRecordedDone(thrown)) throw thrown;
+        const { eventId } = recorded;
+        parts.logger.error(
+          { group: facts.group, eventId, reason: messageOf(thrown) },
+          'result of a handler is not kept',
+        );
+      }
     },
   });
 }
@@ -162,7 +173,12 @@ function codecFor(handlerClass: HandlerClass, { eventClasses, upcasters }: AppRe
   return new EventCodec([...new Set([...eventClasses, ...eventClassesOf(handlerClass)])], { upcasters });
 }
 
-async function openTarget(target: string | AppDatabase, logger: Logger) {
+async function openTarget(target: string | AppDatabase | undefined, logger: Logger) {
+  if (target === undefined) {
+    throw new OptionsError(
+      'replay of a projection needs database: a path, postgres://…, or an open database; an empty one',
+    );
+  }
   if (typeof target !== 'string') return { database: target, close: async () => {} };
   const database = await openDatabase(target, { logger });
   return { database, close: () => database.close() };

@@ -7,13 +7,13 @@ import { sharedAbortController } from '../base/abort.js';
 import { type Clock, delay } from '../base/clock.js';
 import { isFoldlogError, messageOf } from '../base/errors.js';
 import type { Files } from '../base/files.js';
-import type { QueueOffset } from '../base/flavours.js';
+import type { QueueOffset, TimestampMillis } from '../base/flavours.js';
 import type { Logger } from '../base/logger.js';
-import type { ConsumeMode, MessageListener } from '../client/clientTypes.js';
+import { ConsumeFromWhere, type ConsumeMode, type MessageListener } from '../client/clientTypes.js';
 import { PullConsumer, type PullFilter } from '../client/pullConsumer.js';
 import { PushConsumer } from '../client/pushConsumer.js';
 import type { Session } from '../client/session.js';
-import type { ConsumerFacts } from '../decorators/handlerMetadata.js';
+import type { ConsumerFacts, StartPoint } from '../decorators/handlerMetadata.js';
 import type { EventLog } from '../eventstore/eventLog.js';
 import type { EventTopics } from '../eventstore/eventTopics.js';
 import type { MessageQueue } from '../protocol/message.js';
@@ -22,6 +22,8 @@ import type { GroupLag } from './groupLag.js';
 
 const LOOK_AGAIN_MILLIS = 500;
 const ORDERED_BATCH_DEFAULT = 32;
+/** How far the clock of a broker may be behind this one's. */
+const CLOCKS_APART_MILLIS = 60_000;
 
 export interface ConsumerRunnerParts {
   facts: ConsumerFacts;
@@ -41,6 +43,8 @@ export class ConsumerRunner {
   readonly #parts: ConsumerRunnerParts;
   readonly #stopping = sharedAbortController();
   #consumer: PushConsumer | undefined;
+  /** When the topic was missing at the start. What comes into it from then on is for a new group, wherever that begins. */
+  #absentAt: TimestampMillis | undefined;
   #waiting: Promise<void> = Promise.resolve();
 
   constructor(parts: ConsumerRunnerParts) {
@@ -108,11 +112,14 @@ export class ConsumerRunner {
 
   /** False while the topic does not exist. */
   async #tryStart(): Promise<boolean> {
-    const { facts, session, topics, log, files } = this.#parts;
+    const { facts, session, topics, log, files, clock } = this.#parts;
     let mode: ConsumeMode;
     try {
       const kind = await topics.kindOf(facts.topic);
-      if (kind === 'ABSENT') return false;
+      if (kind === 'ABSENT') {
+        this.#absentAt ??= clock.now();
+        return false;
+      }
       mode = facts.mode ?? (kind === 'EVENT_TOPIC' ? 'ordered' : 'concurrent');
       if (kind === 'EVENT_TOPIC') await log.learn(facts.topic);
     } catch (thrown) {
@@ -127,6 +134,13 @@ export class ConsumerRunner {
     return true;
   }
 
+  /** By time, not from the first message: the topic may be an old one whose brokers were away. */
+  #startPoint(): StartPoint {
+    const { start } = this.#parts.facts;
+    if (this.#absentAt === undefined || start.from !== ConsumeFromWhere.CONSUME_FROM_LAST_OFFSET) return start;
+    return { from: ConsumeFromWhere.CONSUME_FROM_TIMESTAMP, fromTimestamp: this.#absentAt - CLOCKS_APART_MILLIS };
+  }
+
   #optionsFor(mode: ConsumeMode) {
     const { facts, listenerFor, offsetDirectory } = this.#parts;
     const batch = facts.batch ?? (mode === 'ordered' ? ORDERED_BATCH_DEFAULT : 1);
@@ -136,7 +150,7 @@ export class ConsumerRunner {
       listener: listenerFor(mode),
       model: facts.model,
       mode,
-      ...facts.start,
+      ...this.#startPoint(),
       consumeMessageBatchMaxSize: batch,
       pullBatchSize: Math.max(32, batch),
       ...(facts.pullIntervalMillis === undefined ? {} : { pullIntervalMillis: facts.pullIntervalMillis }),

@@ -16,6 +16,7 @@ import {
 } from '../decorators/handlerMetadata.js';
 import { type AggregateClass, aggregateFactsOf } from '../eventstore/aggregate.js';
 import type { AnyClass } from '../eventstore/classMetadata.js';
+import { findEventFacts } from '../eventstore/eventClass.js';
 import type { EventClass } from '../eventstore/eventTypes.js';
 import type { ViewBounds } from '../eventstore/streamViews.js';
 
@@ -121,7 +122,7 @@ export function declarationsOf({ handlers, events = [], upcasters = [] }: Foldlo
       }
       case undefined:
         throw new OptionsError(
-          `${handlerClass.name} among the handlers is marked with none of @Consumer, @Projection and @Aggregate`,
+          `${handlerClass.name} among the handlers is marked with none of @Consumer, @Projection and @Aggregate${findEventFacts(handlerClass) ? ': list event classes in `events`' : ''}`,
           { class: handlerClass.name },
         );
     }

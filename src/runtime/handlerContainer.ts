@@ -28,7 +28,7 @@ export class HandlerContainer {
       return await this.#container.getAsync<object>(handlerClass);
     } catch (cause) {
       throw new OptionsError(
-        `the container cannot make handler ${handlerClass.name}: ${messageOf(cause)} (every constructor parameter needs @inject(token))`,
+        `the container cannot make handler ${handlerClass.name}: every constructor parameter needs @inject(token), and every token a binding in \`container\` (${reasonOf(cause)})`,
         { class: handlerClass.name, cause },
       );
     }
@@ -39,3 +39,6 @@ export class HandlerContainer {
     await this.#container.unbindAllAsync();
   }
 }
+
+/** The first paragraph: what follows is advice that is wrong here (emitDecoratorMetadata), or names nothing. */
+const reasonOf = (cause: unknown) => messageOf(cause).split('\n\n', 1)[0]?.replaceAll('\n', ' ') ?? '';

@@ -1,4 +1,5 @@
 /** A running projection as the application sees it: its database, and how to wait for it. */
+import { OptionsError } from '../base/errors.js';
 import type { AppDatabase } from '../database/appDatabase.js';
 import type { SqliteDatabase } from '../database/sqliteDatabase.js';
 import type { EventPosition } from '../eventstore/eventTypes.js';
@@ -29,6 +30,9 @@ export class ProjectionHandle<Database extends AppDatabase = SqliteDatabase> {
    * @throws FoldlogError REQUEST_TIMEOUT when that takes longer than `timeoutMillis`
    */
   async waitFor(position: EventPosition, options: WaitOptions = {}): Promise<void> {
+    if (typeof position?.queueOffset !== 'number') {
+      throw new OptionsError('waitFor needs a position, as execute, append and reads give it');
+    }
     // Of a stream without events: there is nothing to wait for.
     if (position.queueOffset < 0) return;
     await this.#runner.waitFor(position, { timeoutMillis: WAIT_MILLIS_DEFAULT, ...options });

@@ -44,7 +44,10 @@ export function withSeed(thrown: unknown, seed: number): unknown {
   if (!(thrown instanceof Error)) return new Error(`${String(thrown)} ${note}`, { cause: thrown });
   if (thrown.message.includes(note)) return thrown;
   const { message, stack } = thrown;
-  thrown.message = `${message.trimEnd()}${message.includes('\n') ? '\n' : ' '}${note}`;
-  if (stack !== undefined) thrown.stack = stack.replace(message, () => thrown.message);
+  const noted = `${message.trimEnd()}${message.includes('\n') ? '\n' : ' '}${note}`;
+  // What an AbortSignal throws has a message that cannot be set; so has what is frozen.
+  if (!Reflect.set(thrown, 'message', noted)) return new Error(noted, { cause: thrown });
+  const notedStack = stack?.replace(message, () => noted);
+  if (notedStack !== undefined) Reflect.set(thrown, 'stack', notedStack);
   return thrown;
 }

@@ -10,7 +10,7 @@ import { OptionsError } from '../base/errors.js';
 import type { HandlerClass } from '../decorators/handlerMetadata.js';
 import { handlerKindOf } from '../decorators/handlerMetadata.js';
 import { type AggregateClass, AggregateRoot, aggregateAccess, newAggregate } from '../eventstore/aggregate.js';
-import type { Decider } from '../eventstore/decider.js';
+import { type Decider, decidedBy } from '../eventstore/decider.js';
 import { assertValidEvent, toEventToAppend } from '../eventstore/event.js';
 import { type GivenHandler, givenHandler, type HandlerSource } from './givenHandler.js';
 import { assertThrown, type Refusal } from './refusal.js';
@@ -87,7 +87,7 @@ function aggregateRun(aggregateClass: AggregateClass, events: readonly object[])
 function deciderRun(decider: Decider<unknown, unknown>, events: readonly object[]) {
   return (command: unknown): object[] => {
     const state = events.reduce<unknown>((before, one) => decider.evolve(before, one), decider.initialState());
-    return decider.decide(command, state).map((one) => {
+    return decidedBy(decider, command, state).map((one) => {
       const decided = toEventToAppend(one).event;
       assertValidEvent(decided);
       return decided;

@@ -22,11 +22,13 @@ import type { EventStore } from '../eventstore/eventStore.js';
 import type { AppSeams } from '../runtime/appSeams.js';
 import { Foldlog } from '../runtime/foldlog.js';
 import type { FoldlogOptions } from '../runtime/foldlogOptions.js';
+import type { GroupLag } from '../runtime/groupLag.js';
 import type { ProjectionHandle } from '../runtime/projectionHandle.js';
 import { anySeed } from './chance.js';
 import { checkFaults, type DeliveryFaults, type FaultsMet, withSeed } from './deliveryFaults.js';
 import { ManualClock } from './manualClock.js';
 import { MemoryFiles } from './memoryFiles.js';
+import { TroubleLog } from './troubleLog.js';
 import { UnreliableDelivery } from './unreliableDelivery.js';
 import { VirtualTime } from './virtualTime.js';
 
@@ -73,6 +75,7 @@ interface Surroundings {
   seams: AppSeams;
   unreliable: UnreliableDelivery | undefined;
   time: VirtualTime | undefined;
+  troubles: TroubleLog;
   /** Removes all of it. */
   remove: () => Promise<void>;
 }
@@ -176,10 +179,10 @@ export class TestApp {
    *
    * With a {@link ManualClock} time passes as far as something that is in the log waits for it, and no further.
    *
-   * @throws FoldlogError REQUEST_TIMEOUT naming who is behind
+   * @throws FoldlogError REQUEST_TIMEOUT naming who is behind, and the last problem that each of them met
    */
   async settled({ timeoutMillis = SETTLED_MILLIS_DEFAULT }: SettledOptions = {}): Promise<void> {
-    const { time, unreliable } = this.#surroundings;
+    const { time, unreliable, troubles } = this.#surroundings;
     const giveUpAt = systemClock.monotonic() + timeoutMillis;
     let passed = 0;
     // Twice in a row with the same ends of the queues: nothing was added between looking at one and another.
@@ -191,7 +194,7 @@ export class TestApp {
       if (late.length === 0 && ends === before) return;
       before = late.length === 0 ? ends : '';
       if (time ? passed >= timeoutMillis : systemClock.monotonic() >= giveUpAt) {
-        const who = late.map(({ group, behind }) => `${group} by ${behind}`).join(', ') || 'the log still grows';
+        const who = late.map((one) => behindText(one, troubles)).join(', ') || 'the log still grows';
         const message = `not everything was handled in ${timeoutMillis} ms; behind: ${who}`;
         const error = new FoldlogError('REQUEST_TIMEOUT', message);
         throw unreliable ? withSeed(error, unreliable.seed) : error;
@@ -256,6 +259,12 @@ export class TestApp {
   }
 }
 
+function behindText({ group, behind, unassigned }: GroupLag, troubles: TroubleLog): string {
+  const last = troubles.of(group);
+  const how = behind > 0 ? `by ${behind}` : `with ${unassigned} queues that it does not read yet`;
+  return `${group} ${how}${last === undefined ? '' : ` (last problem: ${last})`}`;
+}
+
 function startIn(surroundings: Surroundings, options: FoldlogOptions): Promise<Foldlog> {
   return passing(surroundings, Foldlog.start(options, surroundings.seams));
 }
@@ -279,9 +288,10 @@ function surroundingsOf({ storage = 'directory', deliver, ...given }: TestAppOpt
     database ??= SqliteDatabase.open(':memory:', { clock });
     return database;
   };
+  const troubles = new TroubleLog(given.logger ?? silentLogger);
   const options: FoldlogOptions = {
-    logger: silentLogger,
     ...given,
+    logger: troubles,
     ...(deliver?.crash ? { guard: { leaseMillis: LEASE_MILLIS_WITH_CRASHES, ...given.guard } } : {}),
     config: { ...CONFIG, ...given.config },
     store: directory,
@@ -295,6 +305,7 @@ function surroundingsOf({ storage = 'directory', deliver, ...given }: TestAppOpt
       ...(unreliable && seamsOf(unreliable)),
     },
     unreliable,
+    troubles,
     time: clock instanceof ManualClock ? new VirtualTime({ clock, changes: () => memory?.changes ?? 0 }) : undefined,
     async remove() {
       await database?.close();

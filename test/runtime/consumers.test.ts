@@ -126,6 +126,17 @@ describe('a consumer', () => {
     await until(() => handled.length === 1);
   });
 
+  it('misses nothing of a topic that is made after its start, wherever a new group begins', async () => {
+    const { Desk, handled } = desk({ from: ConsumeFromWhere.CONSUME_FROM_LAST_OFFSET });
+    await using app = await TestApp.start({ handlers: [Desk], storage: 'memory' });
+    for (const cents of [1, 2, 3]) {
+      const placed = event(OrderPlaced, { customer: 'c', cents });
+      await app.eventStore.append({ topic: 'orders', stream: `order:${cents}` }, [placed]);
+    }
+    await app.settled();
+    expect(handled.map(({ event: { cents } }) => cents).sort()).toEqual([1, 2, 3]);
+  });
+
   it('BROADCASTING gives every instance every event', async () => {
     const { Desk, handled } = desk({ model: MessageModel.BROADCASTING });
     await using app = await TestApp.start({ handlers: [Order, Desk] });

@@ -85,6 +85,29 @@ describe('an application in memory', () => {
     expect(booked).toEqual([5]);
   });
 
+  it('says why somebody is behind, also without a logger', async () => {
+    const stuck = () => {
+      throw new Error('no paper');
+    };
+    @Consumer('orders', { group: 'printer', from: ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET })
+    class Printer {
+      @On(OrderPlaced) placed(): void {
+        stuck();
+      }
+    }
+    @Projection({ name: 'prints', topics: ['orders'] })
+    class Prints {
+      @On(OrderPlaced) placed(): void {
+        stuck();
+      }
+    }
+    await using app = await TestApp.start({ handlers: [Order, Printer, Prints], storage: 'memory' });
+    await app.aggregate(Order).execute('1', (order) => order.place('ann', 1));
+    await expect(app.settled({ timeoutMillis: 300 })).rejects.toThrow(
+      /behind: printer by 1 \(last problem: .*: no paper\), projection-prints-v1 by 1 \(last problem: .*OrderPlaced .*: no paper\)/,
+    );
+  });
+
   it('refuses what is no storage', async () => {
     await expect(TestApp.start({ handlers: [], storage: 'disk' as 'memory' })).rejects.toThrow(/neither 'directory'/);
   });

@@ -46,7 +46,9 @@ function aggregateOf(aggregates: readonly AggregateClass[], stream: string, topi
   const [first, ...others] = found;
   if (!first) {
     const known = aggregates.map((one) => `${aggregateFactsOf(one).stream}:…`).join(', ') || 'none';
-    throw usageError(`no aggregate of the application has streams ${stream}:…; it has ${known}`);
+    throw usageError(
+      `no aggregate of the application has streams ${stream}:…; it has ${known} (deciders are read in code: app.decider(…).load)`,
+    );
   }
   if (others.length > 0) {
     const several = found.map((one) => aggregateFactsOf(one).topic).join(', ');

@@ -12,7 +12,7 @@
  * Body of READ_BY_KEY: int16 n { text topic, text key }. Its answer's body holds the records, back to back.
  */
 import { writeInt64 } from '../../base/bytes.js';
-import { BrokerError, FoldlogError } from '../../base/errors.js';
+import { BrokerError, FoldlogError, OptionsError } from '../../base/errors.js';
 import type { CommitLogOffset, QueueOffset, StreamVersion, TimestampMillis } from '../../base/flavours.js';
 import { ByteReader, shortTextBytes, writeShortText } from '../byteReader.js';
 import type { ResponseFields } from '../remotingCommand.js';
@@ -159,6 +159,16 @@ function expectedFrom(value: number): ExpectedStreamVersion | undefined {
   return value === KEYWORD_CODES.STREAM_EXISTS ? 'STREAM_EXISTS' : undefined;
 }
 
+/** A word or number that means nothing must not arrive as one that lets the append through. */
+function expectedCode(expected: ExpectedStreamVersion, stream: string): number {
+  const code = typeof expected === 'string' ? KEYWORD_CODES[expected] : expected;
+  if (Number.isSafeInteger(code) && (typeof expected === 'string' || code >= 0)) return code;
+  throw new OptionsError(
+    `expected version ${JSON.stringify(expected)} of stream ${stream} must be a number from 0 on, NO_STREAM, STREAM_EXISTS or ANY`,
+    { stream, expected },
+  );
+}
+
 export function listLength(list: readonly unknown[], part: string): number {
   if (list.length > LIST_MAX) {
     throw new FoldlogError('FRAME_INVALID', `${list.length} ${part} in one request, at most ${LIST_MAX} fit`, { part });
@@ -192,7 +202,7 @@ export function encodeAppendEventsRequest(request: AppendEventsRequest): {
   for (const { topic, stream, expected } of expectedVersions) {
     at = writeShortText(body, topic, at);
     at = writeShortText(body, stream, at);
-    at = writeInt64(body, typeof expected === 'string' ? KEYWORD_CODES[expected] : expected, at);
+    at = writeInt64(body, expectedCode(expected, stream), at);
   }
   at = body.writeInt8(condition ? 1 : 0, at);
   if (condition) {

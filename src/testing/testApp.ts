@@ -7,7 +7,7 @@
 import { randomUUID } from 'node:crypto';
 import os from 'node:os';
 import { type Clock, delay, systemClock } from '../base/clock.js';
-import { FoldlogError, OptionsError } from '../base/errors.js';
+import { FoldlogError, isFoldlogError, OptionsError } from '../base/errors.js';
 import { diskFiles, joinPath } from '../base/files.js';
 import { silentLogger } from '../base/logger.js';
 import type { ReceivedMessage } from '../client/clientTypes.js';
@@ -188,19 +188,30 @@ export class TestApp {
     // Twice in a row with the same ends of the queues: nothing was added between looking at one and another.
     for (let before = ''; ; ) {
       await time?.rest();
-      const lags = await this.#app.lag();
+      const { lags, away } = await this.#look();
       const late = lags.filter(({ behind, unassigned }) => behind > 0 || unassigned > 0);
-      const ends = late.length === 0 ? lags.map(({ group, end }) => `${group}=${end}`).join() : '';
-      if (late.length === 0 && ends === before) return;
-      before = late.length === 0 ? ends : '';
-      if (time ? passed >= timeoutMillis : systemClock.monotonic() >= giveUpAt) {
-        const who = late.map((one) => behindText(one, troubles)).join(', ') || 'the log still grows';
+      const isLate = late.length > 0 || away !== undefined;
+      const ends = isLate ? '' : lags.map(({ group, end }) => `${group}=${end}`).join();
+      if (!isLate && ends === before) return;
+      before = ends;
+      if (time && away === undefined ? passed >= timeoutMillis : systemClock.monotonic() >= giveUpAt) {
+        const who = away ?? (late.map((one) => behindText(one, troubles)).join(', ') || 'the log still grows');
         const message = `not everything was handled in ${timeoutMillis} ms; behind: ${who}`;
         const error = new FoldlogError('REQUEST_TIMEOUT', message);
         throw unreliable ? withSeed(error, unreliable.seed) : error;
       }
-      if (!time) await delay(systemClock, LOOK_AGAIN_MILLIS);
+      if (!time || away !== undefined) await delay(systemClock, LOOK_AGAIN_MILLIS);
       else if (late.length > 0) passed += await time.step(Math.min(STEP_MAX_MILLIS, timeoutMillis - passed));
+    }
+  }
+
+  /** How far everybody is behind, or what is away for the moment and cannot say: a database that comes back, a broker. */
+  async #look(): Promise<{ lags: GroupLag[]; away?: string }> {
+    try {
+      return { lags: await this.#app.lag() };
+    } catch (thrown) {
+      if (!isFoldlogError(thrown) || !thrown.retriable) throw thrown;
+      return { lags: [], away: thrown.message };
     }
   }
 

@@ -3,7 +3,7 @@
  * Crash tests hand in a faulty one (`test/support/faultyFiles.ts`), so every byte that foldlog writes passes here.
  *
  * Positional writes are synchronous (2 microseconds into the page cache, against 27 for an awaited write); only the
- * sync, which waits for the device, is asynchronous. Errors come as Node's own with `code` (ENOENT, ENOSPC, EIO …).
+ * sync, which waits for the device, is asynchronous, where it takes longer than the detour (`store/log/syncPace.ts`). Errors come as Node's own with `code` (ENOENT, ENOSPC, EIO …).
  */
 import fs from 'node:fs';
 import path from 'node:path';
@@ -19,7 +19,7 @@ export interface OpenFile {
   truncate(sizeBytes: number): void;
   /** fdatasync: resolves when the data, and the metadata needed to read it, are on the device. */
   sync(): Promise<void>;
-  /** The same, blocking; for start and stop. */
+  /** The same, blocking; for start and stop, and for devices that answer at once. */
   syncNow(): void;
   close(): void;
 }

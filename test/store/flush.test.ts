@@ -127,6 +127,50 @@ describe('ASYNC_FLUSH', () => {
 });
 
 describe('SYNC_FLUSH', () => {
+  /** Syncs that take as long as said, by the clock; those on another thread wait for the test when it holds them. */
+  async function paced(): Promise<{ bench: Bench; store: MessageStore; put(millis: number): Promise<string> }> {
+    const bench = new Bench();
+    const store = await bench.open({ flushDiskType: 'SYNC_FLUSH' });
+    const { beforeSync } = bench.files;
+    let lasts = 0;
+    bench.files.beforeSync = (file) => {
+      if (file.includes(LOG)) bench.clock.advance(lasts);
+      return beforeSync?.(file);
+    };
+    const putOne = async (millis: number): Promise<string> => {
+      lasts = millis;
+      const seen = watched(put(store).visible);
+      await bench.endTurn();
+      return seen.state;
+    };
+    return { bench, store, put: putOne };
+  }
+
+  it('waits in place for a sync after short ones, and on another thread after a long one', async () => {
+    const { bench, store, put } = await paced();
+    for (let count = 0; count < 8; count += 1) expect(await put(0.3)).toBe('VISIBLE');
+    bench.isHolding = true;
+    // In place there is nothing that the test could hold.
+    expect(await put(0.3)).toBe('VISIBLE');
+    expect(await put(5)).toBe('VISIBLE');
+    for (let count = 0; count < 8; count += 1) {
+      expect(await put(0.3)).toBe('waiting');
+      await bench.release();
+    }
+    expect(await put(0.3)).toBe('VISIBLE');
+    expect(bodyCount(store)).toBe(19);
+    await bench.close(store);
+  });
+
+  it('a sync in place that fails finishes the store', async () => {
+    const { bench, store, put } = await paced();
+    for (let count = 0; count < 8; count += 1) await put(0.3);
+    bench.fails = 'EIO';
+    expect(await put(0.3)).toBe('STORE_FAILED');
+    expect(() => store.append([message({})])).toThrow('the store is finished');
+    await store.close().catch(() => {});
+  });
+
   it('check 59: nothing is visible before its sync; one sync serves all turns that wait', async () => {
     const bench = new Bench();
     const store = await bench.open({ flushDiskType: 'SYNC_FLUSH' });

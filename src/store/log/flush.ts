@@ -11,6 +11,7 @@ import type { FoldlogError } from '../../base/errors.js';
 import type { CommitLogOffset } from '../../base/flavours.js';
 import type { FlushDiskType, TurnPromises } from '../storeTypes.js';
 import type { CommitLog } from './commitLog.js';
+import { SyncPace } from './syncPace.js';
 import { SETTLED_TURN, Turn } from './turn.js';
 import { isNoRoom, type Writability } from './writability.js';
 
@@ -42,6 +43,7 @@ export class Flush {
   /** Written, waiting for the sync; oldest first. Bounded by what writers await. */
   readonly #waiting: Turn[] = [];
   readonly #syncWaiters: SyncWaiter[] = [];
+  readonly #pace = new SyncPace();
   #visibleEnd: CommitLogOffset;
   #syncedEnd: CommitLogOffset;
   #syncing: Promise<void> | undefined;
@@ -158,7 +160,7 @@ export class Flush {
       const end = commitLog.writtenEnd;
       const last = commitLog.lastWritten;
       try {
-        await commitLog.sync();
+        await this.#syncLog();
         // What failed meanwhile may have taken pages of this sync along, and only one of two callers is told of that.
         if (writability.failure) break;
         this.#parts.onSynced(end, last);
@@ -171,6 +173,15 @@ export class Flush {
     if (writability.failure) this.#rejectAll(writability.failure);
     // In the same synchronous step as the last look at what waits: nobody is left behind.
     this.#isSyncing = false;
+  }
+
+  async #syncLog(): Promise<void> {
+    const { commitLog, clock } = this.#parts;
+    const begun = clock.monotonic();
+    // What nobody waits for may have gathered for a while.
+    if (this.#waiting.length > 0 && this.#pace.isShort) commitLog.syncNow();
+    else await commitLog.sync();
+    this.#pace.took(clock.monotonic() - begun);
   }
 
   #synced(end: CommitLogOffset): void {
